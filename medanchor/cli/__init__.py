@@ -1,0 +1,1 @@
+"""The command line: typer commands, and the words and JSON that people and scripts get."""

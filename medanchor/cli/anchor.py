@@ -1,0 +1,63 @@
+"""`medanchor anchor`."""
+
+from typing import TYPE_CHECKING
+
+from medanchor.cli import options
+from medanchor.cli.context import now_text, open_chain, open_config, open_store
+from medanchor.cli.output import Output, plural
+from medanchor.cli.words import anchor_sentence, regtest_remark
+
+if TYPE_CHECKING:
+    from medanchor.notary.anchor import AnchorResult
+    from medanchor.vault.store import Store
+
+
+def anchor(
+    vault: options.Vault = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Put the newest state of the ledger into Bitcoin, after finishing what an earlier run began. Made for cron.
+
+    Example: medanchor anchor --quiet
+    """
+    out = Output(json, quiet, verbose)
+    with open_store(vault) as store:
+        tell_anchor(store, run_anchor(store), out)
+
+
+def run_anchor(store: "Store") -> "AnchorResult":
+    """Anchor the ledger of `store` on its chain."""
+    from medanchor.notary.anchor import anchor as anchor_ledger
+
+    confirmations = open_config(store).confirmations
+    chain = open_chain(store, confirmations)
+    return anchor_ledger(store, chain, chain, time=now_text(), confirmations=confirmations)
+
+
+def tell_anchor(store: "Store", result: "AnchorResult", out: Output) -> None:
+    """Say what a run of `anchor` did."""
+    size = store.size()
+    if result.newest is None:
+        out.result("nothing to anchor: the ledger is empty", anchored=False, entries=0)
+        return
+    lines = [anchor_sentence(result.newest) if result.made else f"nothing to do: {plural(size, 'entry')} anchored"]
+    if result.reorganised:
+        lines.append(f"{plural(len(result.reorganised), 'anchor')} had been reorganised away and was made again")
+    if result.made or result.finished:
+        lines.append(regtest_remark())
+    out.result(*lines, **anchor_fields(result, size))
+
+
+def anchor_fields(result: "AnchorResult", size: int) -> dict[str, object]:
+    """Return the JSON of a run of `anchor`."""
+    from medanchor.core.hashes import display
+    from medanchor.notary.anchor import transaction_id
+
+    row = result.newest
+    fields: dict[str, object] = {"anchored": result.made, "entries": size, "reorganised": len(result.reorganised)}
+    if row and row.evidence:
+        fields |= {"height": row.evidence.block.height, "network": row.evidence.network.value}
+        fields |= {"transaction": display(transaction_id(row)), "finished": len(result.finished)}
+    return fields

@@ -1,0 +1,79 @@
+"""`medanchor audit`."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medanchor.cli import options
+from medanchor.cli.context import has_chain, open_chain
+from medanchor.cli.output import Output, name_of, plural
+from medanchor.cli.records import problem_fields, problem_lines
+from medanchor.cli.verify import readable_store
+from medanchor.errors import PartialError, VerificationError
+
+if TYPE_CHECKING:
+    from medanchor.notary.audit import Audit
+
+NoSweep = Annotated[bool, typer.Option("--no-sweep", help="Check the vault alone, not the records on disk.")]
+
+
+def audit(
+    no_sweep: NoSweep = False,
+    vault: options.Vault = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Compute everything again: ledger, signatures, checkpoints, bundles, anchors, and every stamped record on disk.
+
+    Example: medanchor audit --quiet
+    """
+    from medanchor.notary.audit import audit as audit_vault
+
+    out = Output(json, quiet, verbose)
+    with readable_store(vault) as store, out.progress("checked") as advance:
+        chain = open_chain(store, 1) if has_chain(store) else None
+        if chain is not None:
+            chain.check()
+        result = audit_vault(store, chain, sweep=not no_sweep, progress=advance)
+    out.result(*_lines(result, swept=not no_sweep), **_fields(result, out))
+    for line in result.damage if out.quiet else ():
+        out.warn(line)
+    if result.damage or result.findings:
+        raise typer.Exit(VerificationError.exit_code)
+    if result.unreadable:
+        raise typer.Exit(PartialError.exit_code)
+
+
+def _lines(result: "Audit", *, swept: bool) -> Iterator[str]:
+    for line in result.damage:
+        yield f"DAMAGED: {line}"
+    for finding in result.findings:
+        yield f"{finding.verdict.value.upper()}: {name_of(finding.path)}"
+    yield from problem_lines(result.unreadable)
+    entries, records, anchors = result.entries, result.records, result.anchors
+    checked = f"{plural(entries, 'entry')}, {plural(records, 'record')} and {plural(anchors, 'anchor')} computed again"
+    yield f"{checked}: " + ("the vault is damaged" if result.damage else "all of it holds")
+    if result.damage and swept:
+        yield "the records on disk were not read: restore the vault from a backup first"
+    elif swept:
+        wrong = len(result.findings) + len(result.unreadable)
+        verdict = f"{wrong:,} not as stamped" if wrong else "all as stamped"
+        yield f"{plural(result.swept, 'record')} read on disk: {verdict}"
+
+
+def _fields(result: "Audit", out: Output) -> dict[str, object]:
+    return {
+        "damage": result.damage,
+        "entries": result.entries,
+        "records": result.records,
+        "anchors": result.anchors,
+        "swept": result.swept,
+        "findings": [
+            {"verdict": finding.verdict.value, "entry": finding.place.entry if finding.place else None}
+            | ({"path": name_of(finding.path)} if out.verbose else {})
+            for finding in result.findings
+        ],
+        "problems": problem_fields(result.unreadable, out),
+    }

@@ -1,0 +1,152 @@
+"""From flags, environment and configuration to an open vault, its chain, its signer and the clock."""
+
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medanchor.cli.output import Output
+from medanchor.errors import UsageError, VaultError
+
+if TYPE_CHECKING:
+    from medanchor.chain.embedded import EmbeddedChain
+    from medanchor.vault.config import Config
+    from medanchor.vault.keys import Passphrase, Signer
+    from medanchor.vault.store import Store
+
+PASSPHRASE = "MEDANCHOR_PASSPHRASE"  # noqa: S105 - the name of a variable
+
+
+def vault_directory(vault: Path | None) -> Path:
+    """Return the vault that is meant: --vault or MEDANCHOR_VAULT, else the platform's place for a user's data."""
+    if vault is not None:
+        return vault.expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("medanchor"))
+
+
+def open_store(vault: Path | None, *, read_only: bool = False) -> "Store":
+    """Return the vault's store. Raises VaultError if there is none."""
+    from medanchor.vault.store import Store
+
+    return Store(vault_directory(vault), read_only=read_only)
+
+
+def open_config(store: "Store") -> "Config":
+    """Return the vault's preferences, with the environment's over them."""
+    from medanchor.vault.config import read_config
+
+    return read_config(store.directory, os.environ)
+
+
+def open_chain(store: "Store", confirmations: int) -> "EmbeddedChain":
+    """Return the chain that the vault anchors on; nothing is opened until it is asked something."""
+    from medanchor.chain.embedded import EmbeddedChain
+    from medanchor.notary.vaults import CHAIN
+
+    return EmbeddedChain(store.directory / CHAIN, now=lambda: int(time.time()), confirmations=confirmations)
+
+
+def has_chain(store: "Store") -> bool:
+    """Say whether the vault has an embedded chain that can be opened: its engine writes even to read."""
+    from medanchor.notary.vaults import CHAIN
+
+    return (store.directory / CHAIN).is_dir() and os.access(store.directory / CHAIN, os.W_OK)
+
+
+def open_signer(store: "Store", key: str | None, passphrase_file: Path | None) -> "Signer":
+    """Return the signer that `key`, or the configuration, names, unlocked."""
+    from medanchor.vault.keys import read_key, unlock
+
+    name = key or open_config(store).key
+    if not name:
+        raise UsageError("no key is chosen", hint="name one with --key, or in config.toml")
+    return unlock(read_key(store.directory, name), passphrase_source(passphrase_file))
+
+
+def passphrase_source(file: Path | None) -> "Passphrase":
+    """Return what finds a passphrase: in `file`, in MEDANCHOR_PASSPHRASE, or by asking at a terminal."""
+
+    def find(name: str) -> bytes:
+        if file is not None:
+            return read_passphrase(file)
+        if value := os.environ.get(PASSPHRASE):
+            return value.encode()
+        return ask_passphrase(f"passphrase of the key {name}: ")
+
+    return find
+
+
+def read_passphrase(file: Path) -> bytes:
+    """Return the first line of `file`, which only its owner may read."""
+    from medanchor.vault.private import check_private
+
+    try:
+        check_private(file)
+        line = file.read_bytes().split(b"\n", 1)[0].removesuffix(b"\r")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(
+            f"cannot read the passphrase file {file}: {reason}", hint="name a file with one line"
+        ) from None
+    if not line:
+        raise UsageError(f"the passphrase file {file} is empty", hint="write the passphrase on its first line")
+    return line
+
+
+def ask_passphrase(prompt: str) -> bytes:
+    """Ask at the terminal; without one, raise VaultError: nothing ever waits for an answer that cannot come."""
+    if not sys.stdin.isatty():
+        raise VaultError(
+            "the key needs its passphrase and there is no terminal to ask at",
+            hint=f"give --passphrase-file FILE or set {PASSPHRASE}",
+        )
+    import getpass
+
+    return getpass.getpass(prompt, sys.stderr).encode()
+
+
+def new_passphrase(file: Path | None, *, ask: bool) -> bytes | None:
+    """Return the passphrase for a new key: from `file`, the environment or two prompts; None if none is wanted."""
+    if file is not None or PASSPHRASE in os.environ:
+        return passphrase_source(file)("")
+    if not ask:
+        return None
+    first = ask_passphrase("new passphrase: ")
+    if not first or first != ask_passphrase("the same again: "):
+        raise UsageError("the two passphrases differ, or are empty", hint="try again; nothing was made")
+    return first
+
+
+def now_text() -> str:
+    """Return the time now: RFC 3339, UTC, whole seconds."""
+    return time_text(int(time.time()))
+
+
+def time_text(seconds: int) -> str:
+    """Return a Unix time as RFC 3339, UTC, whole seconds."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def make_default_vault(directory: Path, out: Output) -> None:
+    """Make a vault on the embedded regtest for someone who just wants to stamp, and say so."""
+    import getpass
+
+    from medanchor.core.header import Network
+    from medanchor.notary.vaults import NewVault, create_vault, new_origin
+
+    try:
+        label = getpass.getuser()
+    except (KeyError, OSError):
+        label = "unnamed"
+    new = NewVault(new_origin(), Network.REGTEST, "default", label, "", None)
+    try:
+        create_vault(directory, new)
+    except VaultError:
+        if not (directory / "medanchor.db").exists():
+            raise
+        return  # another command made it in the same moment
+    out.note(f"made a vault in {directory} on the embedded regtest chain: for trying out; see 'medanchor init --help'")

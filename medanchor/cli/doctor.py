@@ -1,0 +1,111 @@
+"""`medanchor doctor`: what is wrong here, and the command that mends it."""
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from medanchor import __version__
+from medanchor.cli import options
+from medanchor.cli.context import has_chain, open_chain, open_config, open_store, vault_directory
+from medanchor.cli.output import Output
+from medanchor.errors import MedanchorError, VaultError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from medanchor.vault.store import Store
+
+LOW_SPACE = 500_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One thing looked at: whether it is well, what was found, and what mends it."""
+
+    name: str
+    well: bool
+    found: str
+    mend: str | None = None
+
+
+def doctor(
+    vault: options.Vault = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Look at versions, permissions, keys, disk space, chain and clock, and say what is wrong and what mends it.
+
+    Example: medanchor doctor
+    """
+    out = Output(json, quiet, verbose)
+    with open_store(vault) as store:
+        checks: list[tuple[str, Callable[[Store], str]]] = [
+            ("program", lambda _: f"medanchor {__version__} on Python {sys.version.split()[0]}"),
+            ("vault", lambda store: f"{store.directory}, {store.size():,} entries, ledger {store.origin}"),
+            ("permissions", _permissions),
+            ("config", lambda store: f"key {open_config(store).key}, meaning {open_config(store).meaning}"),
+            ("keys", _keys),
+            ("disk", _disk),
+            ("chain", _chain),
+        ]
+        diagnoses = [_diagnose(name, check, store) for name, check in checks]
+    lines = [line for diagnosis in diagnoses for line in _lines(diagnosis)]
+    fields = [{"name": item.name, "well": item.well, "found": item.found, "mend": item.mend} for item in diagnoses]
+    out.result(*lines, vault=str(vault_directory(vault)), checks=fields)
+    if not all(diagnosis.well for diagnosis in diagnoses):
+        raise typer.Exit(VaultError.exit_code)
+
+
+def _diagnose(name: str, check: "Callable[[Store], str]", store: "Store") -> Diagnosis:
+    try:
+        return Diagnosis(name, True, check(store))
+    except MedanchorError as error:
+        return Diagnosis(name, False, error.message, error.hint)
+
+
+def _lines(diagnosis: Diagnosis) -> list[str]:
+    mark = "ok   " if diagnosis.well else "WRONG"
+    lines = [f"{mark} {diagnosis.name}: {diagnosis.found}"]
+    return [*lines, f"      mend: {diagnosis.mend}"] if diagnosis.mend else lines
+
+
+def _permissions(store: "Store") -> str:
+    from medanchor.vault.private import check_private
+
+    paths = [store.directory, *sorted(store.directory.rglob("*"))]
+    for path in paths:
+        check_private(path)
+    return f"all {len(paths)} files and folders are their owner's alone"
+
+
+def _keys(store: "Store") -> str:
+    from medanchor.vault.keys import list_keys, read_key
+
+    keys = [read_key(store.directory, name) for name in list_keys(store.directory)]
+    if not keys:
+        raise VaultError("there is no key to sign with", hint="medanchor key new NAME")
+    return ", ".join(f"{key.name} of {key.person}" for key in keys)
+
+
+def _disk(store: "Store") -> str:
+    free = shutil.disk_usage(store.directory).free
+    if free < LOW_SPACE:
+        raise VaultError(f"only {free / 1e6:.0f} MB are free", hint="free some space; a million records need 160 MB")
+    if not os.access(store.directory, os.W_OK):
+        raise VaultError("the vault cannot be written", hint="run as the user it belongs to")
+    return f"{free / 1e9:.1f} GB free"
+
+
+def _chain(store: "Store") -> str:
+    from medanchor.cli.context import time_text
+    from medanchor.core.header import Header
+
+    if not has_chain(store):
+        return "the embedded regtest chain is made at the first anchor"
+    tip = open_chain(store, 1).tip()
+    return f"embedded regtest at height {tip.height}, newest block {time_text(Header.parse(tip.header).time)}"

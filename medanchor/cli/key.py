@@ -1,0 +1,224 @@
+"""`medanchor key`: the keys that sign."""
+
+import base64
+import json as json_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medanchor.cli import options
+from medanchor.cli.context import ask_passphrase, new_passphrase, open_config, open_store, passphrase_source
+from medanchor.cli.output import Output
+from medanchor.errors import MalformedProofError, UsageError
+
+if TYPE_CHECKING:
+    from medanchor.core.hashes import Hash
+    from medanchor.vault.keys import KeyFile
+    from medanchor.vault.store import Store
+
+app = typer.Typer(help="Make, show and choose the keys that sign.", no_args_is_help=True, rich_markup_mode=None)
+
+Name = Annotated[str, typer.Argument(metavar="KEY", show_default=False)]
+Label = Annotated[str, typer.Option("--name", help="Who holds it, as people will read it: 'Dr B. Example'.")]
+Role = Annotated[str, typer.Option("--role", help="What they are: 'nurse'.")]
+Ask = Annotated[bool, typer.Option("--passphrase", help="Ask for a passphrase that seals the key.")]
+Remove = Annotated[bool, typer.Option("--remove", help="Keep the key in plain, in a file only you can read.")]
+NewFile = Annotated[Path | None, typer.Option("--new-passphrase-file", metavar="FILE", help="The new passphrase.")]
+
+
+@app.command("list")
+def list_(
+    vault: options.Vault = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """List the keys in the vault.
+
+    Example: medanchor key list
+    """
+    from medanchor.vault.keys import list_keys, read_key
+
+    with open_store(vault, read_only=True) as store:
+        chosen = open_config(store).key
+        keys = [read_key(store.directory, name) for name in list_keys(store.directory)]
+    lines = [
+        f"{'*' if key.name == chosen else ' '} {key.name}: {key.person}, key {key.key_id.hex()[:16]},"
+        f" {'with a passphrase' if key.locked else 'in plain'}"
+        for key in keys
+    ]
+    out = Output(json, quiet, verbose)
+    out.result(*(lines or ["there are no keys"]), keys=[{**_fields(key), "chosen": key.name == chosen} for key in keys])
+
+
+@app.command()
+def new(
+    key: Name,
+    name: Label = "",
+    role: Role = "",
+    passphrase: Ask = False,
+    passphrase_file: options.PassphraseFile = None,
+    vault: options.Vault = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Make a key for one more person.
+
+    Example: medanchor key new dr-b --name "Dr B. Example" --role physician
+    """
+    with open_store(vault) as store:
+        made = _make(store, key, name or key, role, new_passphrase(passphrase_file, ask=passphrase))
+    out = Output(json, quiet, verbose)
+    out.result(f"made the key {made.name} of {made.person}; sign with --key {made.name}", **_fields(made))
+
+
+@app.command()
+def rotate(
+    key: Name,
+    passphrase: Ask = False,
+    passphrase_file: options.PassphraseFile = None,
+    vault: options.Vault = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Make a successor for a key, same holder and role, and sign with it from now on.
+
+    What the old one signed stays valid.
+
+    Example: medanchor key rotate default
+    """
+    from medanchor.vault.keys import list_keys, read_key
+
+    with open_store(vault) as store:
+        old = read_key(store.directory, key)
+        successor = _successor(key, list_keys(store.directory))
+        made = _make(store, successor, old.label, old.role, new_passphrase(passphrase_file, ask=passphrase))
+        _choose(store, made.name)
+    line = (
+        f"made the key {made.name} of {made.person} and chose it; {key} is kept, destroy its file to retire it for good"
+    )
+    Output(json, quiet, verbose).result(line, **_fields(made), follows=key)
+
+
+@app.command()
+def use(
+    key: Name,
+    vault: options.Vault = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Choose the key that signs unless --key says otherwise.
+
+    Example: medanchor key use default
+    """
+    from medanchor.vault.keys import read_key
+
+    with open_store(vault) as store:
+        chosen = read_key(store.directory, key)
+        _choose(store, key)
+    Output(json, quiet, verbose).result(f"{key} of {chosen.person} signs from now on", **_fields(chosen))
+
+
+@app.command()
+def export(
+    key: Name,
+    vault: options.Vault = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Print a public key with its holder's name, for auditors: they give it to verify as --signer FILE.
+
+    Example: medanchor key export default
+    """
+    from medanchor.core.checkpoint import verifier_key
+    from medanchor.vault.keys import read_key
+
+    with open_store(vault, read_only=True) as store:
+        found = read_key(store.directory, key)
+        note = verifier_key(store.origin, found.public)
+    public = {"key": base64.b64encode(found.public).decode("ascii"), "name": found.label, "role": found.role}
+    out = Output(json, quiet, verbose)
+    out.result(json_module.dumps(public, sort_keys=True), **public, checkpoint_key=note)
+
+
+@app.command()
+def passphrase(
+    key: Name,
+    remove: Remove = False,
+    passphrase_file: options.PassphraseFile = None,
+    new_passphrase_file: NewFile = None,
+    vault: options.Vault = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Change the passphrase of a key, or give it one.
+
+    Example: medanchor key passphrase default --remove
+    """
+    from medanchor.cli.context import read_passphrase
+    from medanchor.vault.keys import change_passphrase, read_key
+
+    with open_store(vault) as store:
+        found = read_key(store.directory, key)
+        secret = None
+        if not remove:
+            secret = read_passphrase(new_passphrase_file) if new_passphrase_file else ask_passphrase("new passphrase: ")
+        change_passphrase(store.directory, found, passphrase_source(passphrase_file), secret)
+    told = "is in plain now, in a file that only you can read" if remove else "has its new passphrase"
+    Output(json, quiet, verbose).result(f"{key} {told}", key=key, passphrase=not remove)
+
+
+def read_public_key(file: Path) -> "tuple[Hash, str]":
+    """Return the key id and the holder's name in what `key export` printed. Raises UsageError."""
+    from medanchor.cli.verify import read_input
+    from medanchor.core.proof import from_base64, members, text
+    from medanchor.core.signature import PUBLIC_KEY_LENGTH, key_id
+
+    try:
+        value: object = json_module.loads(read_input(file, what="key"))
+        tree = members(value, "key", "name", "role", optional=("checkpoint_key",))
+        person = f"{text(tree['name'])} ({text(tree['role'])})" if tree["role"] else text(tree["name"])
+        return key_id(from_base64(tree["key"], length=PUBLIC_KEY_LENGTH)), person
+    except (ValueError, RecursionError, MalformedProofError):
+        raise UsageError(f"{file} is not a public key", hint="it is what 'medanchor key export' prints") from None
+
+
+def _make(store: "Store", name: str, label: str, role: str, secret: bytes | None) -> "KeyFile":
+    from medanchor.vault.anchors import add_signer
+    from medanchor.vault.keys import create_key
+
+    made = create_key(store.directory, name, label, role, secret)
+    with store.writing():
+        add_signer(store, made.public, made.label, made.role)
+    return made
+
+
+def _successor(name: str, taken: list[str]) -> str:
+    """Return the first of NAME-2, NAME-3, … that is free."""
+    stem = name.rsplit("-", 1)[0] if name.rsplit("-", 1)[-1].isdecimal() else name
+    return next(candidate for number in range(2, 10_000) if (candidate := f"{stem}-{number}") not in taken)
+
+
+def _choose(store: "Store", name: str) -> None:
+    """Write the chosen key into the configuration, whose other entries stay."""
+    from dataclasses import replace
+
+    from medanchor.vault.config import read_config, write_config
+
+    write_config(store.directory, replace(read_config(store.directory, {}), key=name))
+
+
+def _fields(key: "KeyFile") -> dict[str, object]:
+    return {
+        "key": key.name,
+        "key_id": key.key_id.hex(),
+        "name": key.label,
+        "role": key.role,
+        "passphrase": key.locked is not None,
+    }

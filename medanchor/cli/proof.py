@@ -1,0 +1,144 @@
+"""`medanchor proof`: export proofs, show one."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medanchor.cli import options
+from medanchor.cli.output import Output, name_of, plural
+from medanchor.cli.records import any_unreadable, collect, problem_fields, problem_lines
+from medanchor.cli.verify import read_input, readable_store
+from medanchor.errors import PartialError, UnknownRecordError, UsageError, VerificationError
+
+if TYPE_CHECKING:
+    from medanchor.core.proof import Proof
+    from medanchor.notary.examine import Finding
+    from medanchor.notary.export import Exported
+    from medanchor.records.walk import Problem
+    from medanchor.vault.store import Store
+
+app = typer.Typer(help="Export proofs, and show what is in one.", no_args_is_help=True, rich_markup_mode=None)
+
+OutputDirectory = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where to write; default: beside each record.")
+]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Replace proofs that are there already.")]
+ProofFile = Annotated[Path, typer.Argument(metavar="PROOF", show_default=False)]
+
+
+@app.command()
+def export(
+    paths: options.Paths = None,
+    output: OutputDirectory = None,
+    force: Force = False,
+    follow_symlinks: options.FollowSymlinks = False,
+    vault: options.Vault = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Write the proof of each record to NAME.medproof, for whoever may see the record.
+
+    Example: medanchor proof export record.pdf -o proofs
+    """
+    from medanchor.notary.export import export as export_proofs
+    from medanchor.notary.prove import Prover
+
+    out = Output(json, quiet, verbose)
+    if not paths:
+        raise UsageError("no record was named", hint="such as: medanchor proof export record.pdf")
+    with readable_store(vault) as store:
+        findings, problems = _find(store, [os.fsencode(path) for path in paths], follow_symlinks, out)
+        exported = export_proofs(Prover(store), findings, output, replace=force)
+    fields = {"written": exported.written, "pending": exported.pending, "unproved": len(exported.unproved)}
+    out.result(*_lines(exported, problems), **fields, problems=problem_fields(problems, out))
+    _fail(exported, problems)
+
+
+def _find(store: "Store", paths: list[bytes], follow: bool, out: Output) -> "tuple[list[Finding], list[Problem]]":
+    from medanchor.notary.examine import examine
+
+    hashed, problems = collect(paths, out, follow=follow)
+    return examine(store, hashed), problems
+
+
+def _lines(exported: "Exported", problems: "list[Problem]") -> Iterator[str]:
+    yield f"{plural(exported.written, 'proof')} written"
+    if exported.pending:
+        yield f"{exported.pending:,} of them pending: export them again after the next 'medanchor anchor'"
+    for finding in exported.unproved:
+        yield f"no proof: {name_of(finding.path)}: {finding.verdict.value}"
+    yield from problem_lines(problems)
+
+
+def _fail(exported: "Exported", problems: "list[Problem]") -> None:
+    from medanchor.notary.examine import Verdict
+
+    if any(finding.verdict is Verdict.CHANGED for finding in exported.unproved):
+        raise typer.Exit(VerificationError.exit_code)
+    if any_unreadable(problems):
+        raise typer.Exit(PartialError.exit_code)
+    if exported.unproved or not exported.written:
+        raise typer.Exit(UnknownRecordError.exit_code)
+
+
+@app.command()
+def inspect(
+    file: ProofFile,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Show what is in a proof, without judging it.
+
+    Example: medanchor proof inspect record.pdf.medproof
+    """
+    from medanchor.core.proof import parse_proof
+
+    proof = parse_proof(read_input(file, what="proof"))
+    fields = _shown(proof)
+    lines = [f"{name:<12}{value}" for name, value in fields.items()]
+    Output(json, quiet, verbose).result(*lines, "nothing here was checked: use 'medanchor verify'", **fields)
+
+
+def _shown(proof: "Proof") -> dict[str, object]:
+    """Return what a reader of a proof wants to see, by name."""
+    from medanchor.core.signature import key_id
+    from medanchor.core.statement import parse_envelope
+
+    statement = parse_envelope(proof.envelope).statement
+    shown: dict[str, object] = {
+        "kind": proof.record.kind,
+        "raw": proof.record.raw.hex(),
+        "record": f"{proof.bundle.index} of {proof.bundle.size}",
+        "meaning": statement.meaning,
+        "stamped": statement.time,
+        "key": key_id(proof.key).hex(),
+        "ledger": proof.origin,
+        "entry": f"{proof.ledger.index} of {proof.ledger.size}",
+    }
+    if proof.anchor is None:
+        return {**shown, "anchor": "pending"}
+    return {**shown, **_shown_anchor(proof)}
+
+
+def _shown_anchor(proof: "Proof") -> dict[str, object]:
+    from medanchor.cli.context import time_text
+    from medanchor.core.hashes import display
+    from medanchor.core.header import Header
+    from medanchor.core.transaction import txid
+
+    if proof.anchor is None:
+        return {}
+    header = Header.parse(proof.anchor.block.header)
+    return {
+        "network": proof.anchor.network.value,
+        "transaction": display(txid(proof.anchor.transaction)),
+        "height": proof.anchor.block.height,
+        "block": display(header.block_hash),
+        "time": time_text(header.time),
+        "successors": len(proof.anchor.block.successors),
+    }

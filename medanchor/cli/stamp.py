@@ -1,0 +1,216 @@
+"""`medanchor stamp`."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medanchor.cli import options
+from medanchor.cli.anchor import anchor_fields, run_anchor, tell_anchor
+from medanchor.cli.context import make_default_vault, now_text, open_config, open_signer, open_store, vault_directory
+from medanchor.cli.output import Output, plural
+from medanchor.cli.records import any_unreadable, collect, problem_fields, problem_lines
+from medanchor.errors import PartialError, UnknownRecordError, UsageError
+
+if TYPE_CHECKING:
+    from medanchor.core.statement import Follows
+    from medanchor.notary.stamp import StampRequest, StampResult
+    from medanchor.records.digest import Hashed
+    from medanchor.records.walk import Problem
+    from medanchor.vault.keys import Signer
+    from medanchor.vault.store import Store
+
+STDIN = "-"
+
+Anchor = Annotated[bool, typer.Option("--anchor", help="Anchor at once instead of waiting for cron.")]
+Meaning = Annotated[str | None, typer.Option("--meaning", help="What the signature means; default: the config's.")]
+FollowsEntry = Annotated[int | None, typer.Option("--follows", metavar="ENTRY", help="The earlier entry this follows.")]
+FollowsAs = Annotated[str, typer.Option("--follows-as", help="amendment, addendum, late-entry or retraction.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, as a code: correction, new-information, wrong-record, ...")]
+FilesFrom = Annotated[Path | None, typer.Option("--files-from", metavar="FILE", help="A list of paths; - for stdin.")]
+Digest = Annotated[list[str] | None, typer.Option("--digest", metavar="HEX", help="A SHA-256 computed elsewhere.")]
+Again = Annotated[bool, typer.Option("--again", help="Stamp unchanged records too.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be stamped; write nothing.")]
+
+
+def stamp(
+    paths: options.Paths = None,
+    anchor: Anchor = False,
+    meaning: Meaning = None,
+    follows: FollowsEntry = None,
+    follows_as: FollowsAs = "amendment",
+    reason: Reason = "correction",
+    files_from: FilesFrom = None,
+    digest: Digest = None,
+    again: Again = False,
+    dry_run: DryRun = False,
+    follow_symlinks: options.FollowSymlinks = False,
+    key: options.KeyName = None,
+    passphrase_file: options.PassphraseFile = None,
+    vault: options.Vault = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Sign for records: files, folders, - for stdin. They wait for the next anchor unless --anchor.
+
+    Example: medanchor stamp . --anchor
+    """
+    out = Output(json, quiet, verbose)
+    chosen = _chosen(paths or [], files_from, digest or [])
+    if not (vault_directory(vault) / "medanchor.db").exists() and not dry_run and vault is None:
+        make_default_vault(vault_directory(vault), out)
+    with open_store(vault) as store:
+        request = _request(store, meaning, _follows(follows, follows_as, reason), again)
+        signer = None if dry_run else open_signer(store, key, passphrase_file)
+        collected, problems = _collect(chosen, digest or [], follow_symlinks, out)
+        if signer is None:
+            _tell_dry_run(store, key, collected, request, problems, out)
+        else:
+            _stamp(store, signer, collected, request, problems, out, anchor)
+    _fail_if_partial(collected, problems, out)
+
+
+def _stamp(
+    store: "Store",
+    signer: "Signer",
+    collected: list["Hashed"],
+    request: "StampRequest",
+    problems: list["Problem"],
+    out: Output,
+    anchor: bool,
+) -> None:
+    from medanchor.notary.stamp import stamp as stamp_records
+
+    result = stamp_records(store, signer, collected, request, os.urandom)
+    fields = _fields(result, request, signer, problems, out)
+    if not out.json:
+        out.result(*_lines(result, request, signer, problems, anchored=anchor))
+    if anchor:
+        anchored = run_anchor(store)
+        fields["anchor"] = anchor_fields(anchored, store.size())
+        if not out.json:
+            tell_anchor(store, anchored, out)
+    if out.json:
+        out.result(**fields)
+
+
+def _chosen(paths: list[str], files_from: Path | None, digests: list[str]) -> list[bytes]:
+    """Return the paths that were named, by argument and by list. Raises UsageError if nothing was."""
+    chosen = [os.fsencode(path) for path in paths]
+    if files_from is not None:
+        data = sys.stdin.buffer.read() if str(files_from) == STDIN else files_from.read_bytes()
+        chosen += [path for path in data.split(b"\0" if b"\0" in data else b"\n") if path]
+    if not chosen and not digests and files_from is None:
+        raise UsageError("nothing to stamp was named", hint="name files or folders, such as: medanchor stamp visit/")
+    return chosen
+
+
+def _follows(entry: int | None, kind: str, reason: str) -> tuple["Follows", ...]:
+    from medanchor.core.statement import FOLLOWS, REASONS, Follows
+
+    if entry is None:
+        return ()
+    for value, allowed in ((kind, FOLLOWS), (reason, REASONS)):
+        if value not in allowed:
+            raise UsageError(f"expected one of {', '.join(allowed)}, found {value}")
+    return (Follows(entry, kind, reason),)
+
+
+def _request(store: "Store", meaning: str | None, follows: tuple["Follows", ...], again: bool) -> "StampRequest":
+    from medanchor.notary.stamp import StampRequest
+    from medanchor.vault.config import check_meaning
+
+    return StampRequest(check_meaning(meaning or open_config(store).meaning), now_text(), follows, again)
+
+
+def _collect(
+    chosen: list[bytes], digests: list[str], follow: bool, out: Output
+) -> tuple[list["Hashed"], list["Problem"]]:
+    """Return the digests of all that was named, and what gives no record."""
+    from medanchor.records.digest import Hashed, digest_stream
+
+    piped = [Hashed(b"", [b""], _digest(text)) for text in dict.fromkeys(digests)]
+    if STDIN.encode() in chosen:
+        piped.append(Hashed(b"", [b""], digest_stream(sys.stdin.buffer)))
+    found, problems = collect([path for path in chosen if path != STDIN.encode()], out, follow=follow)
+    return piped + found, problems
+
+
+def _digest(text: str) -> bytes:
+    from medanchor.core.hashes import hash_from_hex
+    from medanchor.errors import MalformedProofError
+
+    try:
+        return hash_from_hex(text.lower())
+    except MalformedProofError:
+        raise UsageError("expected --digest to be a SHA-256 of 64 hex digits", hint="as sha256sum prints it") from None
+
+
+def _lines(
+    result: "StampResult", request: "StampRequest", signer: "Signer", problems: list["Problem"], *, anchored: bool
+) -> Iterator[str]:
+    person = f"{signer.label} ({signer.role})" if signer.role else signer.label
+    if result.entry is not None:
+        waiting = "" if anchored else ", waiting for the next 'medanchor anchor'"
+        yield f"{plural(result.records, 'record')} stamped as {request.meaning} by {person}{waiting}"
+    elif result.unchanged:
+        yield "nothing new to stamp"
+    if result.unchanged:
+        yield f"{plural(result.unchanged, 'record')} stamped before and unchanged: skipped (--again stamps them anyway)"
+    yield from problem_lines(problems)
+
+
+def _fields(
+    result: "StampResult", request: "StampRequest", signer: "Signer", problems: list["Problem"], out: Output
+) -> dict[str, object]:
+    return {
+        "entry": result.entry,
+        "records": result.records,
+        "unchanged": result.unchanged,
+        "meaning": request.meaning,
+        "time": request.time,
+        "signer": {"name": signer.label, "role": signer.role},
+        "problems": problem_fields(problems, out),
+    }
+
+
+def _tell_dry_run(
+    store: "Store",
+    key: str | None,
+    collected: list["Hashed"],
+    request: "StampRequest",
+    problems: list["Problem"],
+    out: Output,
+) -> None:
+    from medanchor.notary.stamp import would_stamp
+    from medanchor.vault.keys import read_key
+
+    public = read_key(store.directory, key or open_config(store).key).public
+    new = would_stamp(store, public, collected, request)
+    total = sum(len(hashed.names) for hashed in collected)
+    lines = [f"would stamp {plural(new, 'record')} as {request.meaning}, and skip {total - new:,} unchanged"]
+    out.result(
+        *lines,
+        *problem_lines(problems),
+        dry_run=True,
+        records=new,
+        unchanged=total - new,
+        problems=problem_fields(problems, out),
+    )
+
+
+def _fail_if_partial(collected: list["Hashed"], problems: list["Problem"], out: Output) -> None:
+    if any_unreadable(problems):
+        if out.json:
+            raise typer.Exit(PartialError.exit_code)
+        rest = "the others were stamped" if collected else "nothing was stamped"
+        raise PartialError(
+            f"some of what was named could not be read; {rest}",
+            hint="they are named above; mend their permissions or names and run the same command again",
+        )
+    if not collected and not problems and not out.json:
+        raise UnknownRecordError("there are no records there", hint="is it the folder you meant?")

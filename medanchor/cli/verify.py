@@ -1,0 +1,173 @@
+"""`medanchor verify`: with a proof and nothing else, or against the vault."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medanchor.cli import options
+from medanchor.cli.context import has_chain, open_chain, open_store, vault_directory
+from medanchor.cli.output import Output, say
+from medanchor.errors import MedanchorError, UsageError, VaultError, VerificationError
+
+if TYPE_CHECKING:
+    from medanchor.core.hashes import Hash
+    from medanchor.core.proof import Proof
+    from medanchor.core.verify import Trust, Witness
+    from medanchor.vault.store import Store
+
+PROOF_SUFFIX = ".medproof"
+EXIT_UNCONFIRMED = 3
+
+ProofFile = Annotated[Path | None, typer.Option("--proof", metavar="FILE", help="The record's proof: needs no vault.")]
+Headers = Annotated[
+    Path | None,
+    typer.Option("--headers", metavar="FILE", help="Block headers from genesis on, 80 bytes each (chain export)."),
+]
+SignerFiles = Annotated[
+    list[Path] | None, typer.Option("--signer", metavar="FILE", help="A public key you trust (key export).")
+]
+
+
+def verify(
+    paths: options.Paths = None,
+    proof: ProofFile = None,
+    headers: Headers = None,
+    signer: SignerFiles = None,
+    follow_symlinks: options.FollowSymlinks = False,
+    vault: options.Vault = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Say whether records are unchanged, and since when: with a proof alone, or against the vault.
+
+    Example: medanchor verify record.pdf --proof record.pdf.medproof
+    """
+    out = Output(json, quiet, verbose)
+    if not paths:
+        raise UsageError("no record to verify was named", hint="such as: medanchor verify record.pdf")
+    beside = _proof_beside(paths, vault) if proof is None else proof
+    if beside is not None:
+        if proof is None:
+            out.note("there is no vault here; using the proof that lies beside the record")
+        verify_with_proof(paths, beside, headers, signer or [], vault, out)
+    else:
+        from medanchor.cli.verify_vault import verify_with_vault
+
+        verify_with_vault(paths, follow_symlinks, vault, out)
+
+
+def _proof_beside(paths: list[str], vault: Path | None) -> Path | None:
+    """Return the proof that lies beside a single record, for someone who has no vault to ask."""
+    candidate = Path(f"{paths[0]}{PROOF_SUFFIX}")
+    if len(paths) > 1 or vault is not None or not candidate.is_file():
+        return None
+    return None if (vault_directory(vault) / "medanchor.db").exists() else candidate
+
+
+def verify_with_proof(
+    paths: list[str], file: Path, headers: Path | None, signers: list[Path], vault: Path | None, out: Output
+) -> None:
+    """Judge one record by one proof. Raises VerificationError, PendingError; exits with 3 at trust level 1."""
+    from medanchor.cli.words import attestation_fields, verdict_lines
+    from medanchor.core.proof import parse_proof
+    from medanchor.core.verify import TrustLevel
+    from medanchor.core.verify import verify as verify_proof
+
+    if len(paths) != 1:
+        raise UsageError(
+            "expected one record for one proof", hint="without --proof, many are verified against the vault"
+        )
+    try:
+        parsed = parse_proof(read_input(file, what="proof"))
+        attestation = verify_proof(parsed, record_digest(paths[0]), _trust(parsed, headers, signers, vault, out))
+    except VerificationError as error:
+        if not out.json and not out.quiet:
+            say(f"NOT VERIFIED: step {error.step.value}, {error.step.name}: {error.message}", sys.stdout)
+        raise
+    verified = attestation.level is not TrustLevel.CONSISTENT
+    verdict = "verified" if verified else "consistent"
+    out.result(*verdict_lines(attestation), verdict=verdict, **attestation_fields(attestation))
+    if not verified:
+        raise typer.Exit(EXIT_UNCONFIRMED)
+
+
+def read_input(path: Path, *, what: str, most: int = 1 << 20) -> bytes:
+    """Return the bytes of a small file the user named, `most` + 1 at most. Raises UsageError if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(most + 1)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"cannot read the {what} {path}: {reason}", hint=f"name the {what} file itself") from None
+
+
+def record_digest(path: str) -> "Hash":
+    """Return the raw digest of the record at `path`, - for stdin. Raises UsageError if it cannot be read."""
+    from medanchor.records.digest import digest_file, digest_stream
+
+    if path == "-":
+        return digest_stream(sys.stdin.buffer)
+    try:
+        return digest_file(os.fsencode(path))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"cannot read the record {path}: {reason}", hint="name one record, a file") from None
+
+
+def _trust(proof: "Proof", headers: Path | None, signers: list[Path], vault: Path | None, out: Output) -> "Trust":
+    """Return what to believe: the keys and the header chain that were named, or what the proof's own vault believes."""
+    from medanchor.cli.key import read_public_key
+    from medanchor.core.verify import Trust
+
+    named = dict(map(read_public_key, signers))
+    if headers is not None:
+        return Trust(named, _header_chain_witness(proof, headers))
+    own, witness = _vault_trust(proof, vault, out)
+    return Trust({**own, **named}, witness)
+
+
+def _header_chain_witness(proof: "Proof", file: Path) -> "Witness | None":
+    from medanchor.chain.headers import check_headers, read_headers_file
+    from medanchor.core.verify import TrustLevel, Witness
+
+    if proof.anchor is None:
+        return None
+    chain = check_headers(read_headers_file(file), proof.anchor.network)
+    name = f"the header chain up to height {chain.tip_height}"
+    header = chain.at(proof.anchor.block.height)
+    return Witness(TrustLevel.HEADER_CHAIN, name, chain.network, chain.tip_height, header)
+
+
+def _vault_trust(proof: "Proof", vault: Path | None, out: Output) -> "tuple[dict[Hash, str], Witness | None]":
+    """Return what the proof's own vault believes, if it is here; another vault's regtest chain has other blocks."""
+    directory = vault_directory(vault)
+    if vault is None and not (directory / "medanchor.db").exists():
+        return {}, None
+    from medanchor.notary.prove import people, witnesses
+
+    try:
+        with open_store(vault, read_only=True) as store:
+            if store.origin != proof.origin:
+                return {}, None
+            heights = [proof.anchor.block.height] if proof.anchor and has_chain(store) else []
+            known = witnesses(open_chain(store, 1) if heights else None, heights)
+            return people(store), next(iter(known.values()), None)
+    except MedanchorError as error:
+        if vault is not None:
+            raise
+        out.note(f"the vault here was not asked: {error.message}")
+        return {}, None
+
+
+def readable_store(vault: Path | None) -> "Store":
+    """Return the vault's store for reading, with a hint for those who have a proof instead."""
+    try:
+        return open_store(vault, read_only=True)
+    except VaultError as error:
+        if "no vault" in error.message:
+            raise VaultError(error.message, hint="if you have a proof, give it with --proof FILE") from None
+        raise

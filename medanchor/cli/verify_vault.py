@@ -1,0 +1,207 @@
+"""`medanchor verify` against the vault: every record in hand, and what is missing."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from medanchor.cli.context import has_chain, open_chain
+from medanchor.cli.output import Output, name_of, plural
+from medanchor.cli.records import any_unreadable, collect, problem_fields, problem_lines
+from medanchor.cli.verify import readable_store
+from medanchor.cli.words import attestation_fields, caveats, verdict_lines
+from medanchor.core.verify import Attestation, TrustLevel
+from medanchor.errors import PartialError, PendingError, UnknownRecordError, VerificationError
+from medanchor.notary.examine import BundleVerdict, Examiner, Finding, Verdict, examine, missing, missing_file
+from medanchor.notary.prove import ask_chain
+from medanchor.records.walk import Problem, absolute
+from medanchor.vault.bundles import folders_below
+
+if TYPE_CHECKING:
+    from medanchor.vault.store import Store
+
+WORST_FIRST = (
+    VerificationError.exit_code,
+    PartialError.exit_code,
+    UnknownRecordError.exit_code,
+    PendingError.exit_code,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A finding with the verdict on its bundle (None for a record never stamped), and the exit code it asks for."""
+
+    finding: Finding
+    bundle: BundleVerdict | None
+    exit_code: int
+
+
+def verify_with_vault(paths: list[str], follow: bool, vault: Path | None, out: Output) -> None:
+    """Judge every record that `paths` name by what the vault holds; the worst verdict is the exit code."""
+    with readable_store(vault) as store:
+        findings, problems = _find(store, [os.fsencode(path) for path in paths], follow, out)
+        examiner = Examiner(store, ask_chain(store, open_chain(store, 1) if has_chain(store) else None))
+        judged = [_judge(examiner, finding) for finding in findings]
+    codes = {item.exit_code for item in judged}
+    if any_unreadable(problems):
+        codes.add(PartialError.exit_code)
+    if not judged and not codes:
+        codes.add(UnknownRecordError.exit_code)
+    code = next((worst for worst in WORST_FIRST if worst in codes), 0)
+    out.result(*_lines(judged, problems), **_fields(judged, problems, paths, out))
+    raise typer.Exit(code)
+
+
+def _find(store: "Store", paths: list[bytes], follow: bool, out: Output) -> tuple[list[Finding], list[Problem]]:
+    """Return a finding on each record in hand and on each that should be there, and what could not be read."""
+    gone = {path: missing_file(store, absolute(path)) for path in paths if not os.path.lexists(path)}
+    gone_folders = {path for path in gone if folders_below(store, absolute(path))}
+    known = {path for path, finding in gone.items() if finding} | gone_folders
+    hashed, problems = collect([path for path in paths if path not in known], out, follow=follow)
+    findings = [*examine(store, hashed), *filter(None, gone.values())]
+    excused = {problem.path for problem in problems}
+    for path in paths:
+        if path in gone_folders or os.path.isdir(path):
+            findings += missing(store, os.path.realpath(path), findings, excused)
+    return findings, problems
+
+
+def _judge(examiner: Examiner, finding: Finding) -> Judged:
+    """Return `finding` with the verdict on the bundle its record stands in."""
+    if finding.place is None:
+        return Judged(finding, None, UnknownRecordError.exit_code)
+    bundle = examiner.bundle(finding.place.entry)
+    if finding.verdict in (Verdict.CHANGED, Verdict.MISSING):
+        return Judged(finding, bundle, VerificationError.exit_code)
+    bundle = examiner.record(finding.place)
+    if bundle.failure:
+        return Judged(finding, bundle, bundle.failure.exit_code)
+    unconfirmed = bundle.attestation is None or bundle.attestation.level is TrustLevel.CONSISTENT
+    return Judged(finding, bundle, PendingError.exit_code if unconfirmed else 0)
+
+
+def _lines(judged: list[Judged], problems: list[Problem]) -> Iterator[str]:
+    good = [item for item in judged if item.finding.verdict in (Verdict.UNCHANGED, Verdict.RENAMED)]
+    if len(judged) == 1 and good:
+        yield from _one(good[0])
+    else:
+        yield from _summary(good)
+    for item in judged:
+        if item.finding.verdict is not Verdict.UNCHANGED:
+            yield _difference(item)
+        elif item.finding.later is not None and len(judged) > 1:
+            later = f"a later one was stamped in entry {item.finding.later}"
+            yield f"earlier version: {name_of(item.finding.path)}: {later}"
+    yield from problem_lines(problems)
+    if not judged and not problems:
+        yield "there are no records there, and none was ever stamped"
+
+
+def _one(item: Judged) -> Iterator[str]:
+    """Return the whole verdict on a single record that is as it was stamped."""
+    if item.bundle and item.bundle.attestation:
+        yield from verdict_lines(item.bundle.attestation)
+    elif item.bundle:
+        yield f"unchanged since it was stamped, {_stamped(item.bundle)}; {_why_not(item.bundle)}"
+    if item.finding.later is not None:
+        yield f"mind: this is an earlier version; a later one was stamped in entry {item.finding.later}"
+
+
+def _summary(good: list[Judged]) -> Iterator[str]:
+    """Return a line for each bundle that records in hand are unchanged parts of, then what must be known about all."""
+    counts = Counter(item.finding.place.entry for item in good if item.finding.place)
+    bundles = {item.finding.place.entry: item.bundle for item in good if item.finding.place and item.bundle}
+    attested: Attestation | None = None
+    for entry, count in sorted(counts.items()):
+        bundle = bundles[entry]
+        attested = bundle.attestation or attested
+        yield f"{plural(count, 'record')} unchanged, {_stamped(bundle)} (entry {entry}): {_standing(bundle)}"
+    if attested:
+        yield from caveats(attested)
+
+
+def _stamped(bundle: BundleVerdict) -> str:
+    return f"stamped {bundle.statement.time} as {bundle.statement.meaning} by {bundle.signer}"
+
+
+def _standing(bundle: BundleVerdict) -> str:
+    attestation = bundle.attestation
+    if attestation is None:
+        return _why_not(bundle)
+    from medanchor.cli.context import time_text
+
+    where = f"block {attestation.height} on {attestation.network}, {plural(attestation.confirmations, 'confirmation')}"
+    if attestation.level is TrustLevel.CONSISTENT:
+        return f"consistent with {where}, but nothing outside the vault confirms that block"
+    return f"verified by {attestation.witness}: existed no later than about {time_text(attestation.time)}, {where}"
+
+
+def _why_not(bundle: BundleVerdict) -> str:
+    failure = bundle.failure
+    if isinstance(failure, PendingError):
+        return "not anchored yet: run 'medanchor anchor'"
+    return f"NOT VERIFIED: {failure.message}" if failure else "not verified"
+
+
+def _difference(item: Judged) -> str:
+    """Return the line for a record that is not simply as it was stamped."""
+    finding = item.finding
+    name = name_of(finding.path)
+    if item.bundle is None or finding.place is None:
+        return f"never stamped: {name}"
+    entry = f"{_stamped(item.bundle)} (entry {finding.place.entry})"
+    if finding.verdict is Verdict.CHANGED:
+        return f"CHANGED since it was {entry}: {name}"
+    if finding.verdict is Verdict.MISSING:
+        return f"MISSING, was {entry}: {name}"
+    before = f" as {name_of(finding.stamped_as)}" if finding.stamped_as else ""
+    return f"under another name: {name}: the same bytes were {entry}{before}"
+
+
+def _fields(judged: list[Judged], problems: list[Problem], paths: list[str], out: Output) -> dict[str, object]:
+    typed = {absolute(os.fsencode(path)): path for path in paths}
+    counts = Counter(item.finding.verdict.value for item in judged)
+    bundles = {item.finding.place.entry: item.bundle for item in judged if item.finding.place and item.bundle}
+    return {
+        "counts": {verdict.value: counts.get(verdict.value, 0) for verdict in Verdict},
+        "bundles": [{"entry": entry, **_bundle_fields(bundle)} for entry, bundle in sorted(bundles.items())],
+        "records": [_record_fields(item, typed, out) for item in judged if _worth_naming(item, typed, out)],
+        "problems": problem_fields(problems, out),
+    }
+
+
+def _worth_naming(item: Judged, typed: dict[bytes, str], out: Output) -> bool:
+    """Say whether a record gets an object of its own: those in order are only counted, unless named or asked for."""
+    return out.verbose or item.exit_code != 0 or item.finding.path in typed
+
+
+def _record_fields(item: Judged, typed: dict[bytes, str], out: Output) -> dict[str, object]:
+    finding = item.finding
+    fields: dict[str, object] = {"verdict": finding.verdict.value, "exit": item.exit_code}
+    if finding.place:
+        fields |= {"entry": finding.place.entry, "index": finding.place.index}
+    if finding.later is not None:
+        fields["later_entry"] = finding.later
+    if finding.path in typed:
+        fields["path"] = typed[finding.path]
+    elif out.verbose:
+        fields["path"] = name_of(finding.path)
+    return fields
+
+
+def _bundle_fields(bundle: BundleVerdict) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "meaning": bundle.statement.meaning,
+        "stamped": bundle.statement.time,
+        "signer": bundle.signer,
+    }
+    if bundle.attestation:
+        fields["attestation"] = attestation_fields(bundle.attestation)
+    elif bundle.failure:
+        fields["failure"] = bundle.failure.message
+    return fields

@@ -1,0 +1,95 @@
+"""The sentences an auditor reads: what is claimed, what it rests on, what it does not say (docs/format.md, 7)."""
+
+from typing import TYPE_CHECKING
+
+from medanchor.cli.context import time_text
+from medanchor.cli.output import plural
+
+if TYPE_CHECKING:
+    from medanchor.core.verify import Attestation
+    from medanchor.vault.anchors import AnchorRow
+
+NOT_SAID = (
+    "it does not say that the content is true, who the person behind the key is,"
+    " or that nothing was left out before stamping"
+)
+
+CHEAP = {
+    "regtest": "on regtest anybody can make a block at any time: this is for trying out, it proves nothing to others",
+    "testnet3": "on testnet3 a block can be had cheaply after 20 minutes: this is for trying out",
+    "testnet4": "on testnet4 a block can be had cheaply after 20 minutes: this is for trying out",
+    "signet": "signet's blocks are made by its signers alone: this is for trying out",
+}
+
+
+def regtest_remark() -> str:
+    """Return what must be said with every result on regtest."""
+    return f"mind: {CHEAP['regtest']}"
+
+
+def claim(attestation: "Attestation") -> str:
+    """Return the one sentence: what existed, by when, in which block, signed by whom as what."""
+    signer = attestation.signer or f"the key {attestation.key_id.hex()[:16]}"
+    return (
+        f"the record existed, unchanged, no later than about {time_text(attestation.time)},"
+        f" block {attestation.height} on {attestation.network}, {plural(attestation.confirmations, 'confirmation')};"
+        f" signed by {signer} as {attestation.statement.meaning} on {attestation.statement.time}"
+    )
+
+
+def verdict_lines(attestation: "Attestation") -> list[str]:
+    """Return the whole verdict on a proof that passed every step: claim, what it rests on, what it does not say."""
+    from medanchor.core.verify import TrustLevel
+
+    if attestation.level is TrustLevel.CONSISTENT:
+        first = f"consistent, but nothing outside this file confirms the block: {claim(attestation)}"
+        rests = "rests on: this proof alone; compare the block with a source you trust before you rely on it"
+    elif attestation.level is TrustLevel.HEADER_CHAIN:
+        first = f"verified against {attestation.witness}: {claim(attestation)}"
+        rests = "rests on: that header chain, checked by Bitcoin Core's rules, and on SHA-256 and Ed25519"
+    else:
+        first = f"verified by {attestation.witness}: {claim(attestation)}"
+        rests = f"rests on: what {attestation.witness} says is the best chain, and on SHA-256 and Ed25519"
+    return [first, rests, *caveats(attestation)]
+
+
+def caveats(attestation: "Attestation") -> list[str]:
+    """Return what a reader must know beside the claim."""
+    lines = [f"mind: {NOT_SAID}", "mind: a block's clock may be off by up to two hours"]
+    if remark := CHEAP.get(attestation.network.value):
+        lines.append(f"mind: {remark}")
+    return lines
+
+
+def attestation_fields(attestation: "Attestation") -> dict[str, object]:
+    """Return the JSON of an attestation (docs/json.md)."""
+    from medanchor.core.hashes import display
+
+    return {
+        "block": {
+            "confirmations": attestation.confirmations,
+            "hash": display(attestation.block_hash),
+            "height": attestation.height,
+            "network": attestation.network.value,
+            "time": time_text(attestation.time),
+        },
+        "meaning": attestation.statement.meaning,
+        "signer": {"key_id": attestation.key_id.hex(), "name": attestation.signer},
+        "stamped": attestation.statement.time,
+        "transaction": display(attestation.txid),
+        "trust": {"level": int(attestation.level), "witness": attestation.witness},
+    }
+
+
+def anchor_sentence(row: "AnchorRow") -> str:
+    """Return what a confirmed anchor covers and where it stands."""
+    from medanchor.core.hashes import display
+    from medanchor.notary.anchor import transaction_id
+
+    if row.evidence is None:
+        return f"the anchor of {plural(row.size, 'entry')} waits for its block"
+    block = row.evidence.block
+    return (
+        f"anchored {plural(row.size, 'entry')} of the ledger in block {block.height} on {row.evidence.network},"
+        f" {plural(1 + len(block.successors), 'confirmation')}, transaction {display(transaction_id(row))}"
+    )

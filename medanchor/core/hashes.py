@@ -1,0 +1,52 @@
+"""Hashes, their lengths and their spellings. Bitcoin's byte order is turned round here and nowhere else."""
+
+import hashlib
+import re
+from typing import NewType
+
+from medanchor.errors import MalformedProofError
+
+Hash = NewType("Hash", bytes)
+"""32 bytes in the order in which they are hashed, transaction and block hashes included."""
+
+HASH_LENGTH = 32
+SALT_LENGTH = 16
+
+_LOWER_HEX = re.compile(r"(?:[0-9a-f]{2})*\Z")
+
+
+def sha256(data: bytes) -> Hash:
+    """Return the SHA-256 of `data` (FIPS 180-4)."""
+    return Hash(hashlib.sha256(data).digest())
+
+
+def sha256d(data: bytes) -> Hash:
+    """Return the SHA-256 of the SHA-256 of `data`: Bitcoin's hash of transactions, blocks and branches."""
+    return sha256(sha256(data))
+
+
+def display(value: Hash) -> str:
+    """Return a transaction's or block's hash as people and explorers write it: hex, byte-reversed."""
+    return value[::-1].hex()
+
+
+def from_display(text: str) -> Hash:
+    """Return the hash that people and explorers write as `text`; the inverse of `display`."""
+    return Hash(from_hex(text, length=HASH_LENGTH)[::-1])
+
+
+def from_hex(text: object, *, length: int | None = None) -> bytes:
+    """Return the bytes that `text` spells in lower-case hex, `length` of them where it is given.
+
+    One encoding per value: upper case, white space and odd lengths are refused. Raises MalformedProofError.
+    """
+    if not isinstance(text, str) or not _LOWER_HEX.match(text):
+        raise MalformedProofError("expected lower-case hex")
+    if length is not None and len(text) != 2 * length:
+        raise MalformedProofError(f"expected {length} bytes in hex, found {len(text) / 2:g}")
+    return bytes.fromhex(text)
+
+
+def hash_from_hex(text: object) -> Hash:
+    """Return the 32-byte hash that `text` spells in lower-case hex. Raises MalformedProofError."""
+    return Hash(from_hex(text, length=HASH_LENGTH))

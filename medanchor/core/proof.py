@@ -1,0 +1,303 @@
+"""The proof file: what it holds, a parser that accepts one spelling only, and the bytes it is written as."""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import cast
+
+from medanchor.core.commitment import Record
+from medanchor.core.hashes import SALT_LENGTH, Hash, from_hex, hash_from_hex
+from medanchor.core.header import HEADER_LENGTH, Network
+from medanchor.core.merkle import MAX_PATH
+from medanchor.core.signature import PUBLIC_KEY_LENGTH
+from medanchor.errors import MalformedProofError
+
+VERSION = 1
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 8
+MAX_TRANSACTION = 100_000
+MAX_SUCCESSORS = 2_016
+MAX_NUMBER = (1 << 63) - 1
+
+Fields = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a leaf stands in a tree: its zero-based index, the tree's size, and the inclusion path, sibling first."""
+
+    index: int
+    size: int
+    path: tuple[Hash, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A transaction's place in its block: its index and the sibling hashes up to the header's Merkle root."""
+
+    index: int
+    path: tuple[Hash, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Coinbase:
+    """The block's first transaction (without witness) and its branch; its index is 0."""
+
+    path: tuple[Hash, ...]
+    transaction: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The header (80 bytes) of the anchoring block, its height, and the headers right after it, in order."""
+
+    header: bytes
+    height: int
+    successors: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """All that ties an anchoring transaction (without witness) to a block header."""
+
+    block: Block
+    branch: Branch
+    coinbase: Coinbase
+    network: Network
+    transaction: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One record's proof; `anchor` is None while it is pending. `key` is the signer's 32-byte Ed25519 public key."""
+
+    record: Record
+    bundle: Position
+    envelope: bytes
+    key: bytes
+    origin: str
+    ledger: Position
+    anchor: Anchor | None
+
+
+def parse_proof(data: bytes) -> Proof:
+    """Return the proof that `data` is, exactly; verification's step 0.
+
+    Size and depth are bounded before anything is decoded, members are neither missing nor more than named, and
+    serialising the result must give `data` back. Raises MalformedProofError (step 0) otherwise.
+    """
+    if len(data) > MAX_BYTES:
+        raise MalformedProofError(f"expected at most {MAX_BYTES} bytes, found {len(data)}")
+    _check_depth(data)
+    try:
+        tree = json.loads(data.decode("ascii"))
+    except (ValueError, RecursionError):
+        raise MalformedProofError(
+            "this is not a proof: it is not JSON, or it is cut short",
+            hint="expected a .medproof file made by 'medanchor proof export'; ask for it again",
+        ) from None
+    proof = _proof(tree)
+    if serialise_proof(proof) != data:
+        raise MalformedProofError(
+            "the proof is not written in its one canonical form",
+            hint="was it edited or re-formatted? Ask for the file as it was exported",
+        )
+    return proof
+
+
+def serialise_proof(proof: Proof) -> bytes:
+    """Return the one way to write `proof`: JSON, keys sorted, no insignificant white space, newline at the end."""
+    tree: dict[str, object] = {
+        "bundle": _position_tree(proof.bundle),
+        "ledger": {**_position_tree(proof.ledger), "origin": proof.origin},
+        "record": {
+            "components": [digest.hex() for digest in proof.record.components],
+            "kind": proof.record.kind,
+            "raw": proof.record.raw.hex(),
+            "salt": proof.record.salt.hex(),
+        },
+        "signer": {"key": _base64(proof.key)},
+        "statement": _base64(proof.envelope),
+        "version": VERSION,
+    }
+    head = b"{" if proof.anchor is None else b'{"anchor":' + serialise_anchor(proof.anchor) + b","
+    return head + canonical_json(tree)[1:] + b"\n"
+
+
+@lru_cache(maxsize=64)
+def serialise_anchor(anchor: Anchor) -> bytes:
+    """Return the one way to write `anchor`: the JSON object that is the proof's member of that name.
+
+    "anchor" sorts before every other member, so a proof begins with it. Remembered: the records of a day share it.
+    """
+    return canonical_json(
+        {
+            "block": {
+                "header": anchor.block.header.hex(),
+                "height": anchor.block.height,
+                "successors": [header.hex() for header in anchor.block.successors],
+            },
+            "branch": {"index": anchor.branch.index, "path": [node.hex() for node in anchor.branch.path]},
+            "coinbase": {
+                "path": [node.hex() for node in anchor.coinbase.path],
+                "transaction": anchor.coinbase.transaction.hex(),
+            },
+            "network": anchor.network.value,
+            "transaction": anchor.transaction.hex(),
+        }
+    )
+
+
+def parse_anchor(data: bytes) -> Anchor:
+    """Return the anchor that `data` is, as `serialise_anchor` wrote it. Raises MalformedProofError."""
+    try:
+        anchor = _anchor(json.loads(data.decode("ascii")))
+    except (ValueError, RecursionError):
+        raise MalformedProofError("this is not an anchor: it is not JSON") from None
+    if serialise_anchor(anchor) != data:
+        raise MalformedProofError("the anchor is not written in its one canonical form")
+    return anchor
+
+
+def canonical_json(tree: object) -> bytes:
+    """Return `tree` as ASCII JSON with keys sorted and no white space."""
+    return json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+
+
+def members(value: object, *names: str, optional: Sequence[str] = ()) -> Fields:
+    """Return `value` as a JSON object with exactly `names`, and maybe `optional`. Raises MalformedProofError."""
+    if not isinstance(value, dict):
+        raise MalformedProofError("expected a JSON object")
+    found = set(value)
+    if not set(names) <= found <= {*names, *optional}:
+        raise MalformedProofError(
+            f"expected the members {', '.join(names)}; found {', '.join(sorted(found)) or 'none'}"
+        )
+    return cast("Fields", value)
+
+
+def text(value: object) -> str:
+    """Return `value` as a string. Raises MalformedProofError."""
+    if not isinstance(value, str):
+        raise MalformedProofError("expected a string")
+    return value
+
+
+def number(value: object) -> int:
+    """Return `value` as an integer from 0 to 2**63 - 1 (a bool is none). Raises MalformedProofError."""
+    if type(value) is not int or not 0 <= value <= MAX_NUMBER:
+        raise MalformedProofError("expected a whole number from 0 to 2^63 - 1")
+    return value
+
+
+def from_base64(value: object, *, length: int | None = None) -> bytes:
+    """Return the bytes that `value` spells in padded standard Base64, and only so. Raises MalformedProofError."""
+    try:
+        data = base64.b64decode(text(value), validate=True)
+    except (binascii.Error, ValueError):
+        raise MalformedProofError("expected padded standard Base64") from None
+    if _base64(data) != value or length not in (None, len(data)):
+        raise MalformedProofError("expected Base64 that re-encodes to itself, of the right length")
+    return data
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _check_depth(data: bytes) -> None:
+    """Refuse deep nesting before the decoder recurses; brackets never stand inside the strings of an honest proof."""
+    depth = 0
+    for byte in data.translate(None, delete=_ALL_BUT_BRACKETS):
+        depth += 1 if byte in b"{[" else -1
+        if depth > MAX_DEPTH:
+            raise MalformedProofError(f"expected at most {MAX_DEPTH} levels of nesting")
+
+
+_ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
+
+
+def _proof(value: object) -> Proof:
+    tree = members(value, "bundle", "ledger", "record", "signer", "statement", "version", optional=("anchor",))
+    if number(tree["version"]) != VERSION:
+        raise MalformedProofError(
+            f"expected proof version {VERSION}, found {tree['version']}",
+            hint="a newer medanchor made this proof; use that version to verify it",
+        )
+    ledger = members(tree["ledger"], "index", "origin", "path", "size")
+    return Proof(
+        record=_record(tree["record"]),
+        bundle=_position(members(tree["bundle"], "index", "path", "size")),
+        envelope=from_base64(tree["statement"]),
+        key=from_base64(members(tree["signer"], "key")["key"], length=PUBLIC_KEY_LENGTH),
+        origin=text(ledger["origin"]),
+        ledger=_position(ledger),
+        anchor=_anchor(tree["anchor"]) if "anchor" in tree else None,
+    )
+
+
+def _record(value: object) -> Record:
+    tree = members(value, "components", "kind", "raw", "salt")
+    return Record(
+        kind=number(tree["kind"]),
+        salt=from_hex(tree["salt"], length=SALT_LENGTH),
+        raw=hash_from_hex(tree["raw"]),
+        components=_hashes(tree["components"]),
+    )
+
+
+def _position(tree: Fields) -> Position:
+    return Position(index=number(tree["index"]), size=number(tree["size"]), path=_hashes(tree["path"]))
+
+
+def _anchor(value: object) -> Anchor:
+    tree = members(value, "block", "branch", "coinbase", "network", "transaction")
+    branch = members(tree["branch"], "index", "path")
+    coinbase = members(tree["coinbase"], "path", "transaction")
+    return Anchor(
+        block=_block(tree["block"]),
+        branch=Branch(index=number(branch["index"]), path=_hashes(branch["path"])),
+        coinbase=Coinbase(path=_hashes(coinbase["path"]), transaction=_transaction(coinbase["transaction"])),
+        network=_network(tree["network"]),
+        transaction=_transaction(tree["transaction"]),
+    )
+
+
+def _block(value: object) -> Block:
+    tree = members(value, "header", "height", "successors")
+    successors = _list(tree["successors"], MAX_SUCCESSORS)
+    return Block(
+        header=from_hex(tree["header"], length=HEADER_LENGTH),
+        height=number(tree["height"]),
+        successors=tuple(from_hex(header, length=HEADER_LENGTH) for header in successors),
+    )
+
+
+def _network(value: object) -> Network:
+    try:
+        return Network(text(value))
+    except ValueError:
+        raise MalformedProofError(f"expected one of the networks {', '.join(Network)}") from None
+
+
+def _transaction(value: object) -> bytes:
+    if len(text(value)) > 2 * MAX_TRANSACTION:
+        raise MalformedProofError(f"expected a transaction of at most {MAX_TRANSACTION} bytes")
+    return from_hex(value)
+
+
+def _hashes(value: object) -> tuple[Hash, ...]:
+    return tuple(map(hash_from_hex, _list(value, MAX_PATH)))
+
+
+def _list(value: object, most: int) -> list[object]:
+    if not isinstance(value, list) or len(value) > most:
+        raise MalformedProofError(f"expected a list of at most {most}")
+    return value
+
+
+def _position_tree(position: Position) -> dict[str, object]:
+    return {"index": position.index, "path": [node.hex() for node in position.path], "size": position.size}

@@ -1,0 +1,91 @@
+"""Every exception medanchor raises on purpose, and the exit code it ends a command with.
+
+One root. A class exists only where a caller acts differently; which verification step failed is data. Messages are
+lower case, have no full stop, and say what was expected before what was found; a hint says what to do about it.
+"""
+
+from enum import IntEnum
+
+
+class Step(IntEnum):
+    """The numbered steps of verification (docs/format.md, section 7)."""
+
+    FORMAT = 0
+    RECORD = 1
+    BUNDLE = 2
+    STATEMENT = 3
+    LEDGER = 4
+    COMMITMENT = 5
+    TRANSACTION = 6
+    HEADER = 7
+    TRUST = 8
+
+
+class MedanchorError(Exception):
+    """The root: a message for a person, an optional hint, and the exit code of its class."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(MedanchorError):
+    """What was asked for makes no sense as asked."""
+
+    exit_code = 2
+
+
+class PendingError(MedanchorError):
+    """Nothing is wrong, and it is not finished: not anchored yet, too few confirmations, or trust level 1 only."""
+
+    exit_code = 3
+
+
+class VerificationError(MedanchorError):
+    """The evidence contradicts the claim; `step` is where."""
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, step: Step, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.step = step
+
+
+class MalformedProofError(VerificationError):
+    """The bytes are not a proof, a statement, a checkpoint, a transaction or a header at all."""
+
+    def __init__(self, message: str, *, step: Step = Step.FORMAT, hint: str | None = None) -> None:
+        super().__init__(message, step=step, hint=hint)
+
+
+class VaultError(MedanchorError):
+    """No vault, a damaged one, one of a newer version, or one that cannot be written."""
+
+    exit_code = 5
+
+
+class ChainError(MedanchorError):
+    """The source of blocks cannot be reached, or its answer cannot be believed."""
+
+    exit_code = 6
+
+
+class WalletError(MedanchorError):
+    """The anchoring transaction cannot be funded, signed or sent."""
+
+    exit_code = 7
+
+
+class UnknownRecordError(MedanchorError):
+    """There is no evidence about this record either way."""
+
+    exit_code = 8
+
+
+class PartialError(MedanchorError):
+    """Done for the rest; some inputs could not be read."""
+
+    exit_code = 9

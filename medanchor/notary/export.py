@@ -1,0 +1,81 @@
+"""Exporting proofs: one file a record, 0600, never over another record's."""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from medanchor.core.proof import serialise_proof
+from medanchor.errors import UsageError
+from medanchor.notary.examine import Finding, Verdict
+from medanchor.notary.prove import Prover
+
+SUFFIX = b".medproof"
+MODE = stat.S_IRUSR | stat.S_IWUSR
+DIRECTORY_MODE = 0o700
+
+
+@dataclass(slots=True)
+class Exported:
+    """What an export did: how many proofs it wrote, how many of them are pending, and what it could not prove."""
+
+    written: int = 0
+    pending: int = 0
+    unproved: list[Finding] = field(default_factory=list)
+
+
+def export(prover: Prover, findings: list[Finding], directory: Path | None, *, replace: bool) -> Exported:
+    """Write the proof of each record in `findings` that is as it was stamped; beside it, or in `directory`.
+
+    Records of one name from different folders keep apart in `directory`: the part of their paths that differs becomes
+    folders. Raises UsageError, before anything is written, if a proof is there already and `replace` is not set.
+    """
+    result = Exported(unproved=[finding for finding in findings if not _provable(finding)])
+    targets = list(_targets([finding for finding in findings if _provable(finding)], directory))
+    if not replace and (there := sum(os.path.lexists(target) for _, target in targets)):
+        raise UsageError(f"{there:,} of these proofs are there already", hint="replace them with --force")
+    for finding, target in targets:
+        if finding.place is not None:
+            proof = prover.proof(finding.place)
+            _write(target, serialise_proof(proof))
+            result.written += 1
+            result.pending += proof.anchor is None
+    return result
+
+
+def _provable(finding: Finding) -> bool:
+    return finding.verdict in (Verdict.UNCHANGED, Verdict.RENAMED)
+
+
+def _targets(findings: list[Finding], directory: Path | None) -> Iterator[tuple[Finding, bytes]]:
+    """Return where each proof goes."""
+    if directory is None:
+        yield from ((finding, finding.path + SUFFIX) for finding in findings)
+        return
+    folders = {os.path.dirname(finding.path) for finding in findings}
+    common = os.path.commonpath(folders) if folders else b""
+    for finding in findings:
+        yield finding, os.path.join(os.fsencode(directory), os.path.relpath(finding.path, common)) + SUFFIX
+
+
+def _write(target: bytes, data: bytes) -> None:
+    """Write a proof whole or not at all; it can be exported again, so it is not forced to the disk."""
+    temporary = target + b".new"
+    try:
+        descriptor = _create(temporary)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(target), DIRECTORY_MODE, exist_ok=True)
+        descriptor = _create(temporary)
+    try:
+        os.fchmod(descriptor, MODE)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _create(path: bytes) -> int:
+    return os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, MODE)

@@ -1,0 +1,88 @@
+"""Proofs made from the vault: a record's place, its bundle's statement, the ledger's head, the anchor over it."""
+
+from collections.abc import Sequence
+
+from medanchor.chain.source import Chain
+from medanchor.core.hashes import Hash
+from medanchor.core.merkle import inclusion_path
+from medanchor.core.proof import Anchor, Position, Proof
+from medanchor.core.statement import parse_envelope
+from medanchor.core.verify import Trust, TrustLevel, Witness
+from medanchor.errors import VaultError
+from medanchor.vault.anchors import AnchorRow, list_anchors, list_signers
+from medanchor.vault.bundles import BundleReader, Place
+from medanchor.vault.store import Store
+from medanchor.vault.tiles import LEVEL, RECORDS_PER_TILE
+
+
+class Prover:
+    """Makes proofs from one vault; what the records of a bundle or a day share is read once and kept while it lives."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._size = store.size()
+        self._anchors = [row for row in list_anchors(store) if row.evidence]
+        self._signers = list_signers(store)
+        self._bundles: dict[int, tuple[BundleReader, Proof]] = {}
+
+    def proof(self, place: Place) -> Proof:
+        """Return the proof of the record at `place`; pending if no confirmed anchor covers its entry.
+
+        Of the anchors that do, the oldest is taken: no later time can be shown more strongly.
+        """
+        if place.entry not in self._bundles:
+            self._bundles = {place.entry: self._bundle(place.entry)}
+        reader, shared = self._bundles[place.entry]
+        record = reader.tile(place.index >> LEVEL).record(place.index & (RECORDS_PER_TILE - 1))
+        position = reader.position(place.index)
+        return Proof(record, position, shared.envelope, shared.key, shared.origin, shared.ledger, shared.anchor)
+
+    def bundle(self, entry: int) -> BundleReader:
+        """Return the reader of the bundle at `entry`, the one that proofs are made with."""
+        self.proof(Place(entry, 0))
+        return self._bundles[entry][0]
+
+    def _bundle(self, entry: int) -> tuple[BundleReader, Proof]:
+        """Return the bundle's reader and its first record's proof: the others differ in record and position only."""
+        envelope = self._store.envelope(entry)
+        parsed = parse_envelope(envelope)
+        signer = self._signers.get(parsed.key_id)
+        if signer is None:
+            raise VaultError(f"the key that signed entry {entry} is missing", hint="run 'medanchor audit'")
+        reader = BundleReader(self._store, entry, parsed.statement.records)
+        size, evidence = self._covering(entry)
+        ledger = Position(entry, size, tuple(inclusion_path(self._store.node, entry, size)))
+        first = reader.tile(0).record(0)
+        shared = Proof(first, reader.position(0), envelope, signer.key, self._store.origin, ledger, evidence)
+        return reader, shared
+
+    def _covering(self, entry: int) -> tuple[int, Anchor | None]:
+        row: AnchorRow | None = next((row for row in self._anchors if row.size > entry), None)
+        return (row.size, row.evidence) if row else (self._size, None)
+
+
+def ask_chain(store: Store, chain: Chain | None) -> dict[int, Witness]:
+    """Return what `chain` says about the block of every confirmed anchor, by height; nothing if there is no chain."""
+    heights = sorted({row.evidence.block.height for row in list_anchors(store) if row.evidence})
+    return witnesses(chain, heights)
+
+
+def witnesses(chain: Chain | None, heights: Sequence[int]) -> dict[int, Witness]:
+    """Return what `chain` says about the blocks at `heights`, each as a trust-level-3 witness."""
+    if chain is None or not heights:
+        return {}
+    tip = chain.tip().height
+    return {
+        height: Witness(TrustLevel.CONFIRMED, chain.name, chain.network, tip, header)
+        for height, header in zip(heights, chain.headers(heights), strict=True)
+    }
+
+
+def trust_for(store: Store, proof: Proof, known: dict[int, Witness]) -> Trust:
+    """Return what this vault believes when it judges `proof`: its own signers, and what the chain said."""
+    return Trust(people(store), known.get(proof.anchor.block.height) if proof.anchor else None)
+
+
+def people(store: Store) -> dict[Hash, str]:
+    """Return the names that this vault knows signers by: key id → name and role."""
+    return {key: signer.person for key, signer in list_signers(store).items()}

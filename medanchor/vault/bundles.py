@@ -1,0 +1,221 @@
+"""Bundles in the vault: written with the entry that signs for them, found again by path and by digest."""
+
+import os
+import sqlite3
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from medanchor.core.commitment import TreeHead
+from medanchor.core.hashes import HASH_LENGTH, SALT_LENGTH, Hash
+from medanchor.core.merkle import appended_nodes, inclusion_path, leaf_hash
+from medanchor.core.proof import Position
+from medanchor.errors import VaultError
+from medanchor.vault.rows import seal
+from medanchor.vault.store import Store
+from medanchor.vault.tiles import LEVEL, RECORDS_PER_TILE, Tile, bundle_nodes
+
+PREFIX = struct.Struct(">q24x")
+"""The index of digests keeps the first 8 bytes of each, as a signed number: enough to find it, and lean."""
+
+INSERT_TILES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Records `first` to `first + count - 1` of a bundle lie in this folder (absolute path; empty for none)."""
+
+    folder: bytes
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record stands: the ledger entry of its bundle, and its leaf index there."""
+
+    entry: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """Records of one span as they were stamped: names and raw digests, from leaf index `first` on."""
+
+    entry: int
+    first: int
+    folder: bytes
+    names: list[bytes]
+    raws: list[bytes]
+
+
+def append_entry(
+    store: Store, envelope: bytes, sign: Callable[[TreeHead], str], tiles: Sequence[Tile], spans: Iterable[Span]
+) -> int:
+    """Append a signed bundle to the ledger and return its entry's index; call it inside `store.writing()`.
+
+    `sign` makes the checkpoint of the ledger's new tree head, so that anchoring later needs no key.
+    """
+    database, entry = store.database, store.size()
+    database.executemany("INSERT INTO node VALUES (?, ?, ?)", appended_nodes(store.node, entry, leaf_hash(envelope)))
+    checkpoint = sign(store.head(entry + 1))
+    database.execute("INSERT INTO entry VALUES (?, ?, ?)", (entry, envelope, checkpoint))
+    next_id = database.execute("SELECT coalesce(max(id), 0) + 1 FROM tile").fetchone()[0]
+    for start in range(0, len(tiles), INSERT_TILES):
+        _insert_tiles(database, entry, next_id, start, tiles[start : start + INSERT_TILES])
+    for span in spans:
+        values = (_folder_id(database, span.folder), entry, span.first, span.count)
+        database.execute("INSERT INTO span VALUES (?, ?, ?, ?, ?)", (*values, seal("span", *values)))
+    return entry
+
+
+def _insert_tiles(database: sqlite3.Connection, entry: int, next_id: int, start: int, tiles: Sequence[Tile]) -> None:
+    rows = []
+    digests: list[tuple[int, int]] = []
+    for number, tile in enumerate(tiles, start):
+        values = (next_id + number, entry, number, tile.records, tile.root, tile.names)
+        rows.append((*values, seal("tile", *values)))
+        digests += digest_rows(next_id + number, tile)
+    database.executemany("INSERT INTO tile VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    digests.sort()
+    database.executemany("INSERT INTO digest VALUES (?, ?)", digests)
+
+
+def digest_rows(tile_id: int, tile: Tile) -> Iterator[tuple[int, int]]:
+    """Return the rows that the index of digests has for a tile: (prefix, tile id and offset as one number)."""
+    prefixes = PREFIX.iter_unpack(tile.records[tile.count * SALT_LENGTH :])
+    return ((prefix, location) for location, (prefix,) in enumerate(prefixes, tile_id << LEVEL))
+
+
+def _folder_id(database: sqlite3.Connection, path: bytes) -> int:
+    row = database.execute("SELECT id FROM folder WHERE path = ?", (path,)).fetchone()
+    if row is None:
+        row = database.execute("SELECT coalesce(max(id), 0) + 1 FROM folder").fetchone()
+        values = (int(row[0]), path)
+        database.execute("INSERT INTO folder VALUES (?, ?, ?)", (*values, seal("folder", *values)))
+    return int(row[0])
+
+
+def tiles_of(store: Store, entry: int) -> Iterator[Tile]:
+    """Return the tiles of the bundle at `entry`, in order."""
+    query = "SELECT records, root, names FROM tile WHERE entry = ? ORDER BY number"
+    with store.reading() as database:
+        for records, root, names in database.execute(query, (entry,)):
+            yield Tile(records, Hash(root), names)
+
+
+def tile(store: Store, entry: int, number: int) -> Tile:
+    """Return tile `number` of the bundle at `entry`. Raises VaultError if it is missing."""
+    query = "SELECT records, root, names FROM tile WHERE entry = ? AND number = ?"
+    with store.reading() as database:
+        row = database.execute(query, (entry, number)).fetchone()
+    if row is None:
+        raise VaultError(f"the bundle of entry {entry} is not whole", hint="run 'medanchor audit'")
+    return Tile(row[0], Hash(row[1]), row[2])
+
+
+def count_records(store: Store, entry: int) -> int:
+    """Return how many records the bundle at `entry` has."""
+    query = "SELECT coalesce(sum(length(records)), 0) FROM tile WHERE entry = ?"
+    with store.reading() as database:
+        return int(database.execute(query, (entry,)).fetchone()[0]) // (SALT_LENGTH + HASH_LENGTH)
+
+
+def tile_roots(store: Store, entry: int) -> list[bytes]:
+    """Return the roots of the tiles of the bundle at `entry`, in order."""
+    with store.reading() as database:
+        return [row[0] for row in database.execute("SELECT root FROM tile WHERE entry = ? ORDER BY number", (entry,))]
+
+
+class BundleReader:
+    """The records of one bundle with their positions; tiles and roots are read once and kept while it lives."""
+
+    def __init__(self, store: Store, entry: int, size: int) -> None:
+        self._store = store
+        self._entry = entry
+        self._size = size
+        self.roots = tile_roots(store, entry)
+        self._number = -1
+        self._last = tile(store, entry, (size - 1) >> LEVEL)
+
+    def tile(self, number: int) -> Tile:
+        """Return tile `number`, from memory if it was the last one asked for."""
+        if number != self._number:
+            self._tile = tile(self._store, self._entry, number)
+            inside = {number: self._tile, (self._size - 1) >> LEVEL: self._last}
+            self._nodes = bundle_nodes(self.roots, inside)
+            self._number = number
+        return self._tile
+
+    def position(self, index: int) -> Position:
+        """Return where the record at leaf `index` stands in the bundle's tree."""
+        self.tile(index >> LEVEL)
+        return Position(index, self._size, tuple(inclusion_path(self._nodes, index, self._size)))
+
+
+def stamped_in(store: Store, folder: bytes) -> Iterator[Stamped]:
+    """Return everything that was ever stamped in `folder` itself, oldest first."""
+    query = (
+        "SELECT span.entry, span.first, span.count FROM span JOIN folder ON span.folder = folder.id"
+        " WHERE folder.path = ? ORDER BY span.entry, span.first"
+    )
+    with store.reading() as database:
+        spans = database.execute(query, (folder,)).fetchall()
+        for entry, first, count in spans:
+            names, raws = _slice(store, entry, first, count)
+            yield Stamped(entry, first, folder, names, raws)
+
+
+def _slice(store: Store, entry: int, first: int, count: int) -> tuple[list[bytes], list[bytes]]:
+    names: list[bytes] = []
+    raws: list[bytes] = []
+    for number in range(first >> LEVEL, ((first + count - 1) >> LEVEL) + 1):
+        here = tile(store, entry, number)
+        start = max(first - number * RECORDS_PER_TILE, 0)
+        end = first + count - number * RECORDS_PER_TILE
+        names += here.name_list()[start:end]
+        raws += here.raws()[start:end]
+    return names, raws
+
+
+def folders_below(store: Store, path: bytes) -> list[bytes]:
+    """Return `path` and the folders below it in which anything was ever stamped, sorted."""
+    start = os.path.join(path, b"")
+    query = "SELECT path FROM folder WHERE path = ? OR (path >= ? AND path < ?) ORDER BY path"
+    with store.reading() as database:
+        return [row[0] for row in database.execute(query, (path, start, start[:-1] + b"0"))]
+
+
+def all_folders(store: Store) -> list[bytes]:
+    """Return every folder in which anything was ever stamped, sorted."""
+    with store.reading() as database:
+        return [row[0] for row in database.execute("SELECT path FROM folder WHERE path <> x'' ORDER BY path")]
+
+
+def find_digest(store: Store, raw: Hash) -> list[Place]:
+    """Return where records with the raw digest `raw` stand, oldest first."""
+    query = (
+        "SELECT tile.entry, tile.number, digest.location, tile.records FROM digest"
+        " JOIN tile ON tile.id = digest.location >> ? WHERE digest.prefix = ? ORDER BY digest.location"
+    )
+    (prefix,) = PREFIX.unpack(raw)
+    places = []
+    with store.reading() as database:
+        for entry, number, location, records in database.execute(query, (LEVEL, prefix)):
+            offset = location & (RECORDS_PER_TILE - 1)
+            start = len(records) // (SALT_LENGTH + HASH_LENGTH) * SALT_LENGTH + offset * HASH_LENGTH
+            if records[start : start + HASH_LENGTH] == raw:
+                places.append(Place(entry, number * RECORDS_PER_TILE + offset))
+    return places
+
+
+def path_of(store: Store, place: Place) -> bytes:
+    """Return the path under which the record at `place` was stamped; empty if it had none."""
+    query = (
+        "SELECT folder.path FROM span JOIN folder ON folder.id = span.folder"
+        " WHERE span.entry = ? AND span.first <= ? AND span.first + span.count > ?"
+    )
+    name = tile(store, place.entry, place.index >> LEVEL).name_list()[place.index & (RECORDS_PER_TILE - 1)]
+    with store.reading() as database:
+        row = database.execute(query, (place.entry, place.index, place.index)).fetchone()
+    return os.path.join(row[0], name) if row else name

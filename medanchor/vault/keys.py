@@ -1,0 +1,244 @@
+"""Signing keys: one file each, 0600, named and with a role; its secret in plain or sealed with a passphrase.
+
+The file is canonical JSON and carries a seal over itself, so a changed byte is found without the passphrase. A secret
+is sealed with ChaCha20-Poly1305 (RFC 8439) under a key that scrypt (RFC 7914) makes of the passphrase, bound to the
+name, role and public key beside it.
+"""
+
+import base64
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from medanchor.core.hashes import Hash, sha256
+from medanchor.core.proof import canonical_json, from_base64, members, number, text
+from medanchor.core.signature import PUBLIC_KEY_LENGTH, key_id
+from medanchor.errors import MalformedProofError, UsageError, VaultError
+from medanchor.vault import private
+
+KEYS = "keys"
+SUFFIX = ".key"
+MAX_KEY_FILE = 1 << 16
+
+SCRYPT_N = 1 << 17
+SCRYPT_R = 8
+SCRYPT_P = 1
+MAX_SCRYPT_N = 1 << 20
+"""scrypt's cost: 128 MiB and about half a second; a file may ask for more, up to 1 GiB."""
+
+SALT_LENGTH = 16
+NONCE_LENGTH = 12
+SECRET_LENGTH = 32
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z", re.ASCII)
+MAX_LABEL = 100
+
+Passphrase = Callable[[str], bytes]
+"""A key's name → its passphrase."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """How a secret is sealed: scrypt's cost and salt, the cipher's nonce."""
+
+    n: int
+    salt: bytes
+    nonce: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """A key as its file holds it: `label` is whose it is ("Dr A. Example"), `role` what they are ("physician")."""
+
+    name: str
+    label: str
+    role: str
+    public: bytes
+    secret: bytes
+    locked: Locked | None
+
+    @property
+    def key_id(self) -> Hash:
+        """The SHA-256 of the public key, which statements name."""
+        return key_id(self.public)
+
+    @property
+    def person(self) -> str:
+        """How people read it: label and role."""
+        return f"{self.label} ({self.role})" if self.role else self.label
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A key that can sign: the public half, who holds it, and the function that signs (Ed25519, 64 bytes)."""
+
+    public: bytes
+    label: str
+    role: str
+    sign: Callable[[bytes], bytes]
+
+
+def check_name(name: str) -> str:
+    """Return `name` if it can name a key file. Raises UsageError."""
+    if not _NAME.match(name):
+        raise UsageError("expected a key's name of a-z, 0-9 and . _ - only, 64 at most", hint="such as dr-example")
+    return name
+
+
+def check_label(label: str) -> str:
+    """Return `label` if it can be printed on one line. Raises UsageError."""
+    if len(label) > MAX_LABEL or not label.isprintable():
+        raise UsageError(f"expected at most {MAX_LABEL} printable characters in a key's label or role")
+    return label
+
+
+def create_key(directory: Path, name: str, label: str, role: str, passphrase: bytes | None) -> KeyFile:
+    """Make an Ed25519 key in the vault `directory`, its secret sealed with `passphrase` unless that is None.
+
+    Raises VaultError if a key of that name is there already: a key is never overwritten.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    path = _path(directory, check_name(name))
+    private_key = Ed25519PrivateKey.generate()
+    public, secret = private_key.public_key().public_bytes_raw(), private_key.private_bytes_raw()
+    key = KeyFile(name, check_label(label), check_label(role), public, secret, None)
+    if passphrase is not None:
+        key = _lock(key, passphrase)
+    with private.storage_errors(directory):
+        private.make_directory(path.parent)
+        if path.exists():
+            raise VaultError(f"there is a key named {name} already", hint="choose another name")
+        private.write_file(path, _serialise(key))
+    return key
+
+
+def read_key(directory: Path, name: str) -> KeyFile:
+    """Return the key `name` of the vault `directory`. Raises VaultError if others could read it, or it is damaged."""
+    path = _path(directory, check_name(name))
+    with private.storage_errors(directory):
+        try:
+            private.check_private(path)
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise VaultError(
+                f"there is no key named {name} in the vault",
+                hint="see 'medanchor key list', or make one: medanchor key new",
+            ) from None
+    try:
+        return _parse(data, name)
+    except MalformedProofError as error:
+        raise VaultError(
+            f"the key file of {name} is damaged: {error.message}", hint="restore it from a backup"
+        ) from None
+
+
+def list_keys(directory: Path) -> list[str]:
+    """Return the names of the keys in the vault `directory`, sorted."""
+    with private.storage_errors(directory):
+        return sorted(path.name.removesuffix(SUFFIX) for path in (directory / KEYS).glob(f"[!.]*{SUFFIX}"))
+
+
+def unlock(key: KeyFile, passphrase: Passphrase) -> Signer:
+    """Return the signer that `key` is, asking for its passphrase if it has one. Raises VaultError if that is wrong."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    secret = key.secret if key.locked is None else _unseal(key, key.locked, passphrase(key.name))
+    private_key = Ed25519PrivateKey.from_private_bytes(secret)
+    if private_key.public_key().public_bytes_raw() != key.public:
+        raise VaultError(
+            f"the key file of {key.name} is damaged: its halves do not match", hint="restore it from a backup"
+        )
+    return Signer(key.public, key.label, key.role, private_key.sign)
+
+
+def change_passphrase(directory: Path, key: KeyFile, old: Passphrase, new: bytes | None) -> None:
+    """Seal the secret of `key` with the passphrase `new`, or store it in plain if that is None."""
+    secret = key.secret if key.locked is None else _unseal(key, key.locked, old(key.name))
+    bare = KeyFile(key.name, key.label, key.role, key.public, secret, None)
+    with private.storage_errors(directory):
+        private.write_file(_path(directory, key.name), _serialise(bare if new is None else _lock(bare, new)))
+
+
+def _path(directory: Path, name: str) -> Path:
+    return directory / KEYS / f"{name}{SUFFIX}"
+
+
+def _lock(key: KeyFile, passphrase: bytes) -> KeyFile:
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+    locked = Locked(SCRYPT_N, os.urandom(SALT_LENGTH), os.urandom(NONCE_LENGTH))
+    cipher = ChaCha20Poly1305(_stretch(passphrase, locked))
+    return KeyFile(
+        key.name, key.label, key.role, key.public, cipher.encrypt(locked.nonce, key.secret, _bound(key)), locked
+    )
+
+
+def _unseal(key: KeyFile, locked: Locked, passphrase: bytes) -> bytes:
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+    try:
+        return ChaCha20Poly1305(_stretch(passphrase, locked)).decrypt(locked.nonce, key.secret, _bound(key))
+    except InvalidTag:
+        raise VaultError(f"wrong passphrase for the key {key.name}", hint="try again; nothing was changed") from None
+
+
+def _stretch(passphrase: bytes, locked: Locked) -> bytes:
+    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+    return Scrypt(salt=locked.salt, length=SECRET_LENGTH, n=locked.n, r=SCRYPT_R, p=SCRYPT_P).derive(passphrase)
+
+
+def _bound(key: KeyFile) -> bytes:
+    return canonical_json([key.name, key.label, key.role, key.public.hex()])
+
+
+def _serialise(key: KeyFile) -> bytes:
+    tree: dict[str, object] = {
+        "label": key.label,
+        "name": key.name,
+        "public": _base64(key.public),
+        "role": key.role,
+        "secret": _base64(key.secret),
+        "version": 1,
+    }
+    if key.locked:
+        tree["scrypt"] = {"n": key.locked.n, "nonce": _base64(key.locked.nonce), "salt": _base64(key.locked.salt)}
+    tree["seal"] = sha256(canonical_json(tree)).hex()
+    return canonical_json(tree) + b"\n"
+
+
+def _parse(data: bytes, name: str) -> KeyFile:
+    """Return the key that `data` is, exactly. Raises MalformedProofError."""
+    try:
+        value = json.loads(data[:MAX_KEY_FILE])
+    except (ValueError, RecursionError):
+        raise MalformedProofError("it is not JSON") from None
+    tree = members(value, "label", "name", "public", "role", "secret", "seal", "version", optional=("scrypt",))
+    key = KeyFile(
+        name=text(tree["name"]),
+        label=text(tree["label"]),
+        role=text(tree["role"]),
+        public=from_base64(tree["public"], length=PUBLIC_KEY_LENGTH),
+        secret=from_base64(tree["secret"]),
+        locked=_locked(tree["scrypt"]) if "scrypt" in tree else None,
+    )
+    if key.name != name or number(tree["version"]) != 1 or _serialise(key) != data:
+        raise MalformedProofError("its seal, its version or its name is another")
+    return key
+
+
+def _locked(value: object) -> Locked:
+    tree = members(value, "n", "nonce", "salt")
+    cost = number(tree["n"])
+    if not 1 < cost <= MAX_SCRYPT_N or cost & (cost - 1):
+        raise MalformedProofError(f"expected a scrypt cost that is a power of two up to {MAX_SCRYPT_N}")
+    return Locked(cost, from_base64(tree["salt"], length=SALT_LENGTH), from_base64(tree["nonce"], length=NONCE_LENGTH))
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

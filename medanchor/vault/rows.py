@@ -1,0 +1,18 @@
+"""A seal: the hash that binds a row which no tree binds, so that an audit finds any changed byte in it."""
+
+from medanchor.core.hashes import Hash, sha256
+
+Value = int | str | bytes | None
+
+
+def seal(table: str, *values: Value) -> Hash:
+    """Return the SHA-256 over a table's name and a row's values, each with its type and length.
+
+    It finds damage, not an intruder: whoever can rewrite the row can rewrite its seal. Only what the ledger's tree and
+    a block bind is evidence.
+    """
+    parts = [table.encode()]
+    for value in values:
+        data = value if isinstance(value, bytes) else str(value).encode()
+        parts.append(f"{type(value).__name__}:{len(data)}:".encode() + data)
+    return sha256(b"\n".join(parts))

@@ -1,0 +1,41 @@
+"""The tables of a vault, one migration a version; docs/format.md, section 10, tells what stands in each.
+
+Every row is bound by a hash: entries by the ledger's tree, records by their bundle's root, nodes and digests because
+they can be computed again, and all else by a `seal` (see `store.seal`), so that an audit finds any changed byte.
+"""
+
+APPLICATION_ID = 0x4D444131
+"""ASCII "MDA1": tells a vault from any other SQLite database."""
+
+MIGRATIONS = (
+    """
+    CREATE TABLE vault (
+        id INTEGER PRIMARY KEY CHECK (id = 1), origin TEXT NOT NULL, network TEXT NOT NULL, seal BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE entry (position INTEGER PRIMARY KEY, envelope BLOB NOT NULL, checkpoint TEXT NOT NULL) STRICT;
+    CREATE TABLE node (
+        level INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (level, position)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE tile (
+        id INTEGER PRIMARY KEY, entry INTEGER NOT NULL, number INTEGER NOT NULL,
+        records BLOB NOT NULL, root BLOB NOT NULL, names BLOB NOT NULL, seal BLOB NOT NULL, UNIQUE (entry, number)
+    ) STRICT;
+    CREATE TABLE folder (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, seal BLOB NOT NULL) STRICT;
+    CREATE TABLE span (
+        folder INTEGER NOT NULL, entry INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL,
+        seal BLOB NOT NULL, PRIMARY KEY (folder, entry, first)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE digest (
+        prefix INTEGER NOT NULL, location INTEGER NOT NULL, PRIMARY KEY (prefix, location)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE signer (
+        key BLOB PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, seal BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE anchor (
+        id INTEGER PRIMARY KEY, size INTEGER NOT NULL, transaction_bytes BLOB NOT NULL, since INTEGER NOT NULL,
+        prepared TEXT NOT NULL, evidence BLOB, seal BLOB NOT NULL
+    ) STRICT;
+    """,
+)
+
+VERSION = len(MIGRATIONS)

@@ -1,0 +1,1 @@
+"""Who pays for an anchor. `wallet.py` says what every wallet offers."""

@@ -1,0 +1,52 @@
+"""Spellings: one per value, and Bitcoin's reversed one only where people read it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from making import (attempt, modest)
+
+from medanchor.core.hashes import display, from_display, from_hex, hash_from_hex, sha256, sha256d
+from medanchor.errors import MalformedProofError, Step
+
+GENESIS = "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"
+
+
+def test_the_hashes_are_those_of_fips_180_4_and_of_bitcoin():
+    assert sha256(b"abc").hex() == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256d(b"hello").hex() == "9595c9df90075148eb06860365df33584b75bff782a510c6cd4883a419833d50"
+
+
+def test_a_hash_is_shown_reversed_and_read_back():
+    value = from_display(GENESIS)
+    assert value.hex() == "6fe28c0ab6f1b372c1a6a246ae63f74f931e8365e15a089c68d6190000000000"
+    assert display(value) == GENESIS
+
+
+@given(st.binary(max_size=200))
+@modest
+def test_hex_comes_back(data):
+    assert from_hex(data.hex()) == data
+    assert from_hex(data.hex(), length=len(data)) == data
+
+
+@given(st.text(max_size=12) | st.text("0123456789abcdefABCDEF", max_size=12))
+@modest
+def test_any_text_is_refused_or_is_the_one_spelling(text):
+    data = attempt(lambda: from_hex(text), Step.FORMAT)
+    assert data is None or data.hex() == text
+
+
+@pytest.mark.parametrize(
+    "value", ["AB", "aB", "a", "abc", "0x00", " 00", "00 ", "00\n", "0g", "٠٠", "\ud800\ud800", None, 0, b"00", ["00"]]
+)
+def test_what_is_not_lower_case_hex_is_refused(value):
+    with pytest.raises(MalformedProofError, match="expected lower-case hex"):
+        from_hex(value)
+
+
+@pytest.mark.parametrize("text", ["", "00" * 31, "00" * 33])
+def test_a_hash_of_another_length_is_refused(text):
+    with pytest.raises(MalformedProofError, match=f"expected 32 bytes in hex, found {len(text) // 2}"):
+        hash_from_hex(text)
+    with pytest.raises(MalformedProofError):
+        from_display(text)
