@@ -153,10 +153,8 @@ class EmbeddedChain:
             # a rebuild stops at the first damaged one. To go on from there would hide it.
             at_least, interrupted = max(lock.highest, INITIAL_HEIGHT), lock.interrupted
             lock.begin()
-            with opened(self._data, self.network, at_least=at_least, rebuild=interrupted) as kernel:
+            with opened(self._data, self.network, at_least=at_least, rebuild=interrupted, sound=lock.done) as kernel:
                 yield kernel
-                height = kernel.height
-            lock.done(height)
 
     def _make(self, lock: Lock) -> None:
         """Make a new chain beside its place and move it there whole: a chain that is there is a complete one."""

@@ -10,7 +10,7 @@ Importing `pbk` takes 0.2 s, so it is imported when an engine is opened and no s
 
 import shutil
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,14 +37,13 @@ ROOM = 80 << 20
 _ERROR_MARK = "[error] "
 _MAKE_ROOM = "make room and try again; what was there before is still there"
 START_AFRESH = (
-    "move that directory away to start a new chain; proofs from the old one keep what they prove by themselves"
+    "is this machine's clock right? If it is, restore the directory from a backup, or move it away to start a new chain"
 )
-_BLAMELESS = {
+_EXCUSES = {
     "Resource temporarily unavailable": (
         "another program has it open",
         "is a Bitcoin Core node running there? Stop it",
     ),
-    "in the future": ("some of its blocks are later than this machine's clock", "set the clock right, then try again"),
     "from the future": ("its newest block is later than this machine's clock", "set the clock right, then try again"),
 }
 """What the engine logs when it cannot open databases that are sound."""
@@ -116,13 +115,20 @@ class Kernel:
 
 @contextmanager
 def opened(
-    directory: Path, network: Network, *, at_least: int = 0, rebuild: bool = False, in_memory: bool = False
+    directory: Path,
+    network: Network,
+    *,
+    at_least: int = 0,
+    rebuild: bool = False,
+    in_memory: bool = False,
+    sound: Callable[[int], None] = lambda _height: None,
 ) -> Iterator[Kernel]:
     """Give the chain of `network` that is kept in `directory`, opened, and close it whatever happens.
 
     Its databases are made again from its block files if `rebuild` asks for it, if they cannot be opened, and if they
     end below the height `at_least` that the chain is known to have. `in_memory` keeps them off the disk, for a chain
-    that is thrown away. On leaving, all that was offered and accepted is on the disk.
+    that is thrown away. On leaving, all that was accepted is on the disk. `sound` is told the height when
+    the databases are known to need no rebuilding next time.
 
     Raises ChainError if it cannot be opened, or not up to that height, and if what it accepted could not be written.
     """
@@ -133,18 +139,26 @@ def opened(
     with pbk.LoggingConnection(lambda line: log.append(line)), ExitStack() as closing:  # noqa: PLW0108 - pbk inspects it
         options = _options(directory, _context(network, failures), in_memory=in_memory)
         manager = None if rebuild else _usable(options, at_least, closing, log)
+        if manager is None and not rebuild and (excuse := _excuse(directory, log)):
+            sound(at_least)
+            raise excuse
         if manager is None:
-            _refuse_if_blameless(directory, log)
+            refuse_if_full(directory)
             options.set_wipe_dbs(True, True)
             manager = _usable(options, at_least, closing, log)
         if manager is None:
-            _refuse_if_blameless(directory, log)
-            raise ChainError(f"the chain in {directory} is damaged: {_last_error(log)}", hint=START_AFRESH)
+            damaged = ChainError(f"the chain in {directory} is damaged: {_last_error(log)}", hint=START_AFRESH)
+            raise _excuse(directory, log) or damaged
         kernel = Kernel(manager, log)
-        yield kernel
-    # Who only reads loses nothing when the engine, on leaving, finds no room to write nothing.
-    if failures and kernel.changed:
-        raise ChainError(f"the chain in {directory} could not be written: {failures[0]}", hint=_MAKE_ROOM)
+        try:
+            yield kernel
+        finally:
+            height = kernel.height
+            closing.close()
+            # Who only reads loses nothing when the engine, on leaving, finds no room to write nothing.
+            if failures and kernel.changed:
+                raise ChainError(f"the chain in {directory} could not be written: {failures[0]}", hint=_MAKE_ROOM)
+            sound(height)
 
 
 def refuse_if_full(directory: Path) -> None:
@@ -204,12 +218,12 @@ def _usable(
     return None
 
 
-def _refuse_if_blameless(directory: Path, log: "deque[str]") -> None:
-    """Raise ChainError if the databases may well be sound: to make them again would mend nothing, or worse."""
-    for sign, (cause, hint) in _BLAMELESS.items():
+def _excuse(directory: Path, log: "deque[str]") -> ChainError | None:
+    """Return the error for databases that cannot be opened and may be sound: to make them again would mend nothing."""
+    for sign, (cause, hint) in _EXCUSES.items():
         if any(sign in line for line in log):
-            raise ChainError(f"the chain in {directory} cannot be opened: {cause}", hint=hint)
-    refuse_if_full(directory)
+            return ChainError(f"the chain in {directory} cannot be opened: {cause}", hint=hint)
+    return None
 
 
 def _last_error(log: "deque[str]") -> str:

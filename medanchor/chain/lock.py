@@ -37,7 +37,7 @@ class Lock:
 
     @property
     def interrupted(self) -> bool:
-        """Whether the last operation was begun and never done: killed, refused, or out of room."""
+        """Whether the last operation was begun and never done: it was killed, or could not write."""
         return os.pread(self._descriptor, len(_BUSY), _DIGITS) == _BUSY
 
     def begin(self) -> None:
@@ -45,7 +45,7 @@ class Lock:
         os.pwrite(self._descriptor, _BUSY, _DIGITS)
 
     def done(self, height: int) -> None:
-        """Note that it ended well, and how high the chain is now."""
+        """Note that all it did is on the disk, and how high the chain is now."""
         os.pwrite(self._descriptor, b"%0*d%b" % (_DIGITS, height, _DONE), 0)
 
 

@@ -131,8 +131,10 @@ def time_text(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def make_default_vault(directory: Path, out: Output) -> None:
-    """Make a vault on the embedded regtest for someone who just wants to stamp, and say so."""
+def ensure_vault(directory: Path, out: Output) -> None:
+    """Make a vault on the embedded regtest if there is none, for someone who just wants to stamp, and say so."""
+    if has_vault(directory):
+        return
     import getpass
 
     from medanchor.core.header import Network
@@ -142,11 +144,14 @@ def make_default_vault(directory: Path, out: Output) -> None:
         label = getpass.getuser()
     except (KeyError, OSError):
         label = "unnamed"
-    new = NewVault(new_origin(), Network.REGTEST, "default", label, "", None)
     try:
-        create_vault(directory, new)
+        create_vault(directory, NewVault(new_origin(), Network.REGTEST, "default", label, "", None))
     except VaultError:
-        if not (directory / "medanchor.db").exists():
-            raise
-        return  # another command made it in the same moment
-    out.note(f"made a vault in {directory} on the embedded regtest chain: for trying out; see 'medanchor init --help'")
+        if not has_vault(directory):
+            raise  # otherwise another command made it in the same moment
+    out.warn(f"there was no vault: made one in {directory}, on the embedded regtest chain, for trying out")
+
+
+def has_vault(directory: Path) -> bool:
+    """Say whether there is a vault in `directory`."""
+    return (directory / "medanchor.db").exists()

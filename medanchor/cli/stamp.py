@@ -10,7 +10,7 @@ import typer
 
 from medanchor.cli import options
 from medanchor.cli.anchor import anchor_fields, run_anchor, tell_anchor
-from medanchor.cli.context import make_default_vault, now_text, open_config, open_signer, open_store, vault_directory
+from medanchor.cli.context import ensure_vault, now_text, open_config, open_signer, open_store, vault_directory
 from medanchor.cli.output import Output, plural
 from medanchor.cli.records import any_unreadable, collect, problem_fields, problem_lines
 from medanchor.errors import PartialError, UnknownRecordError, UsageError
@@ -61,8 +61,8 @@ def stamp(
     """
     out = Output(json, quiet, verbose)
     chosen = _chosen(paths or [], files_from, digest or [])
-    if not (vault_directory(vault) / "medanchor.db").exists() and not dry_run and vault is None:
-        make_default_vault(vault_directory(vault), out)
+    if not dry_run:
+        ensure_vault(vault_directory(vault), out)
     with open_store(vault) as store:
         request = _request(store, meaning, _follows(follows, follows_as, reason), again)
         signer = None if dry_run else open_signer(store, key, passphrase_file)

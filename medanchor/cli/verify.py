@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medanchor.cli import options
-from medanchor.cli.context import has_chain, open_chain, open_store, vault_directory
+from medanchor.cli.context import has_chain, has_vault, open_chain, open_store, vault_directory
 from medanchor.cli.output import Output, say
 from medanchor.errors import MedanchorError, UsageError, VaultError, VerificationError
 
@@ -65,7 +65,7 @@ def _proof_beside(paths: list[str], vault: Path | None) -> Path | None:
     candidate = Path(f"{paths[0]}{PROOF_SUFFIX}")
     if len(paths) > 1 or vault is not None or not candidate.is_file():
         return None
-    return None if (vault_directory(vault) / "medanchor.db").exists() else candidate
+    return None if has_vault(vault_directory(vault)) else candidate
 
 
 def verify_with_proof(
@@ -145,7 +145,7 @@ def _header_chain_witness(proof: "Proof", file: Path) -> "Witness | None":
 def _vault_trust(proof: "Proof", vault: Path | None, out: Output) -> "tuple[dict[Hash, str], Witness | None]":
     """Return what the proof's own vault believes, if it is here; another vault's regtest chain has other blocks."""
     directory = vault_directory(vault)
-    if vault is None and not (directory / "medanchor.db").exists():
+    if vault is None and not has_vault(directory):
         return {}, None
     from medanchor.notary.prove import people, witnesses
 

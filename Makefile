@@ -1,0 +1,52 @@
+# Needs Python 3.11 to 3.13 and nothing else: every target makes the virtual environment it runs in.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+
+.PHONY: demo test lint unit offline bench clean
+
+demo: $(VENV)/.installed ## stamp, anchor, verify, and catch one changed byte
+	MEDANCHOR=$(abspath $(BIN)/medanchor) sh examples/demo.sh
+
+test: lint unit offline ## everything that CI runs
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.installed-dev
+	$(BIN)/coverage erase
+	$(BIN)/pytest -n $(JOBS) --cov --cov-report=
+	$(BIN)/coverage report --include='medanchor/core/*' --fail-under=100
+	$(BIN)/coverage report --fail-under=95
+
+# The same tests of the library with no network but loopback: nothing in them may need one.
+offline: $(VENV)/.installed-dev
+	@if unshare -rn true 2>/dev/null; then \
+		unshare -rn $(BIN)/pytest -q -n $(JOBS) -p no:cacheprovider tests/core tests/vault tests/records tests/notary tests/chain; \
+	else echo "skipped: this machine cannot make a network namespace (unshare -rn)"; fi
+
+bench: $(VENV)/.installed-dev ## measure; docs in benchmarks/README.md
+	$(BIN)/pip install -q --group bench
+	$(BIN)/pip install -q --no-deps merkletools
+	$(BIN)/python -m benchmarks
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+		|| { echo "medanchor needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --upgrade pip
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml
+	$(BIN)/pip install -q -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/pip install -q --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
