@@ -88,15 +88,33 @@ class Kernel:
         except (pbk.KernelException, RuntimeError) as error:
             raise ChainError(f"Bitcoin Core's rules refuse the block: {self.reason}") from error
 
-    def offer_header(self, header: bytes) -> bool:
-        """Return whether a header (80 bytes) obeys the network's rules, on top of one that was offered before."""
+    def offer_header(self, header: bytes) -> str | None:
+        """Return which rule of the network a header (80 bytes) breaks, or None if the engine has taken it.
+
+        It must follow one that was taken before. What cannot be judged without the block's transactions, as a signet
+        block's signature, is not judged.
+        """
         import pbk
 
         try:
             self._manager.process_block_header(pbk.BlockHeader(header))
         except (pbk.KernelException, RuntimeError):
-            return False
-        return True
+            return self._refusal(header)
+        return None
+
+    def _refusal(self, header: bytes) -> str:
+        """Return what the engine says when a header is offered to it once more, its tongue loosened for that moment."""
+        import pbk
+
+        pbk.set_log_level_category(pbk.LogCategory.VALIDATION, pbk.LogLevel.DEBUG)
+        pbk.enable_log_category(pbk.LogCategory.VALIDATION)
+        try:
+            self._manager.process_block_header(pbk.BlockHeader(header))
+        except (pbk.KernelException, RuntimeError):
+            return self._log[-1].partition(", ")[2].strip() or "no reason given"
+        finally:
+            pbk.disable_log_category(pbk.LogCategory.VALIDATION)
+        return "refused once, then taken"
 
     @property
     def reason(self) -> str:

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medanchor.cli import options
-from medanchor.cli.context import has_chain, open_chain
+from medanchor.cli.context import has_chain, open_chain, readable_store
 from medanchor.cli.output import Output, name_of, plural
 from medanchor.cli.records import problem_fields, problem_lines
-from medanchor.cli.verify import readable_store
 from medanchor.errors import PartialError, VerificationError
 
 if TYPE_CHECKING:

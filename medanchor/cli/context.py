@@ -35,6 +35,16 @@ def open_store(vault: Path | None, *, read_only: bool = False) -> "Store":
     return Store(vault_directory(vault), read_only=read_only)
 
 
+def readable_store(vault: Path | None) -> "Store":
+    """Return the vault's store for reading, with a hint for those who have a proof instead."""
+    try:
+        return open_store(vault, read_only=True)
+    except VaultError as error:
+        if "no vault" in error.message:
+            raise VaultError(error.message, hint="if you have a proof, give it with --proof FILE") from None
+        raise
+
+
 def open_config(store: "Store") -> "Config":
     """Return the vault's preferences, with the environment's over them."""
     from medanchor.vault.config import read_config

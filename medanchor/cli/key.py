@@ -1,7 +1,6 @@
 """`medanchor key`: the keys that sign."""
 
-import base64
-import json as json_module
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +9,9 @@ import typer
 from medanchor.cli import options
 from medanchor.cli.context import ask_passphrase, new_passphrase, open_config, open_store, passphrase_source
 from medanchor.cli.output import Output
-from medanchor.errors import MalformedProofError, UsageError
+from medanchor.cli.public_key import public_key_fields
 
 if TYPE_CHECKING:
-    from medanchor.core.hashes import Hash
     from medanchor.vault.keys import KeyFile
     from medanchor.vault.store import Store
 
@@ -141,9 +139,9 @@ def export(
     with open_store(vault, read_only=True) as store:
         found = read_key(store.directory, key)
         note = verifier_key(store.origin, found.public)
-    public = {"key": base64.b64encode(found.public).decode("ascii"), "name": found.label, "role": found.role}
+    public = public_key_fields(found)
     out = Output(json, quiet, verbose)
-    out.result(json_module.dumps(public, sort_keys=True), **public, checkpoint_key=note)
+    out.result(dumps(public, sort_keys=True), **public, checkpoint_key=note)
 
 
 @app.command()
@@ -172,21 +170,6 @@ def passphrase(
         change_passphrase(store.directory, found, passphrase_source(passphrase_file), secret)
     told = "is in plain now, in a file that only you can read" if remove else "has its new passphrase"
     Output(json, quiet, verbose).result(f"{key} {told}", key=key, passphrase=not remove)
-
-
-def read_public_key(file: Path) -> "tuple[Hash, str]":
-    """Return the key id and the holder's name in what `key export` printed. Raises UsageError."""
-    from medanchor.cli.verify import read_input
-    from medanchor.core.proof import from_base64, members, text
-    from medanchor.core.signature import PUBLIC_KEY_LENGTH, key_id
-
-    try:
-        value: object = json_module.loads(read_input(file, what="key"))
-        tree = members(value, "key", "name", "role", optional=("checkpoint_key",))
-        person = f"{text(tree['name'])} ({text(tree['role'])})" if tree["role"] else text(tree["name"])
-        return key_id(from_base64(tree["key"], length=PUBLIC_KEY_LENGTH)), person
-    except (ValueError, RecursionError, MalformedProofError):
-        raise UsageError(f"{file} is not a public key", hint="it is what 'medanchor key export' prints") from None
 
 
 def _make(store: "Store", name: str, label: str, role: str, secret: bytes | None) -> "KeyFile":

@@ -19,5 +19,5 @@ PassphraseFile = Annotated[
     Path | None,
     typer.Option("--passphrase-file", metavar="FILE", help="The key's passphrase: the first line of this file."),
 ]
-Paths = Annotated[list[str] | None, typer.Argument(metavar="PATH...", show_default=False)]
+Paths = Annotated[list[str] | None, typer.Argument(metavar="PATH", show_default=False)]
 FollowSymlinks = Annotated[bool, typer.Option("--follow-symlinks", help="Follow symbolic links met in folders.")]

@@ -17,6 +17,19 @@ from medanchor.errors import MedanchorError, VerificationError
 
 PROGRESS_AFTER_SECONDS = 0.5
 
+STYLES = {
+    "verified": "green",
+    "consistent": "yellow",
+    "NOT VERIFIED": "bold red",
+    "CHANGED": "bold red",
+    "MISSING": "bold red",
+    "DAMAGED": "bold red",
+    "never stamped": "yellow",
+    "unreadable": "yellow",
+    "mind:": "dim",
+}
+"""How a line stands out on a terminal, by its first word."""
+
 
 class Advance(Protocol):
     """Tells a progress bar that so many more are done."""
@@ -40,7 +53,7 @@ class Output:
             print(json.dumps(fields, indent=2, ensure_ascii=True))  # noqa: T201 - this is the printer
         elif not self.quiet:
             for line in lines:
-                print(_printable(line))  # noqa: T201 - as above
+                _print_result(_printable(line))
 
     def note(self, line: str) -> None:
         """Print a remark to stderr, unless all must be quiet."""
@@ -97,6 +110,18 @@ class _Bar:
     def close(self) -> None:
         if self._live is not None:
             self._progress.stop()
+
+
+def _print_result(line: str) -> None:
+    """Print one line of a result; on a terminal its verdict stands out (rich honours NO_COLOR)."""
+    if not sys.stdout.isatty():
+        print(line)  # noqa: T201 - this is the printer
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    style = next((style for start, style in STYLES.items() if line.startswith(start)), "")
+    Console().print(Text(line, style=style), soft_wrap=True)
 
 
 def say(line: str, stream: IO[str] | None = None) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medanchor.cli import options
+from medanchor.cli.context import readable_store
 from medanchor.cli.output import Output, name_of, plural
-from medanchor.cli.records import any_unreadable, collect, problem_fields, problem_lines
-from medanchor.cli.verify import read_input, readable_store
+from medanchor.cli.records import any_unreadable, collect, problem_fields, problem_lines, read_input
 from medanchor.errors import PartialError, UnknownRecordError, UsageError, VerificationError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def export(
 def _find(store: "Store", paths: list[bytes], follow: bool, out: Output) -> "tuple[list[Finding], list[Problem]]":
     from medanchor.notary.examine import examine
 
-    hashed, problems = collect(paths, out, follow=follow)
+    hashed, problems = collect(paths, out, follow=follow, vault=store.directory)
     return examine(store, hashed), problems
 
 

@@ -1,24 +1,29 @@
-"""Records that the user named: found, hashed, and what gave none told."""
+"""What the user named: records found and hashed, small files read, and what could not be told."""
 
+import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medanchor.cli.output import Output, name_of
+from medanchor.errors import UsageError
 
 if TYPE_CHECKING:
+    from medanchor.core.hashes import Hash
     from medanchor.records.digest import Hashed
     from medanchor.records.walk import Problem
 
 
-def collect(paths: list[bytes], out: Output, *, follow: bool) -> "tuple[list[Hashed], list[Problem]]":
-    """Return the raw digests of all records that `paths` name, and what gave no record."""
+def collect(paths: list[bytes], out: Output, *, follow: bool, vault: Path) -> "tuple[list[Hashed], list[Problem]]":
+    """Return the raw digests of the records that `paths` name, none from the vault itself, and what gave no record."""
     from medanchor.records.digest import Hashed, digest_all
     from medanchor.records.walk import walk
 
     hashed: list[Hashed] = []
     problems: list[Problem] = []
     with out.progress("records read") as advance:
-        for item in digest_all(walk(paths, follow=follow), advance):
+        for item in digest_all(walk(paths, follow=follow, exclude=[os.fsencode(vault)]), advance):
             if isinstance(item, Hashed):
                 hashed.append(item)
             else:
@@ -45,3 +50,26 @@ def problem_fields(problems: "list[Problem]", out: Output) -> list[dict[str, str
         | ({"path": name_of(problem.path)} if out.verbose else {})
         for problem in problems
     ]
+
+
+def read_input(path: Path, *, what: str, most: int = 1 << 20) -> bytes:
+    """Return the bytes of a small file the user named, `most` + 1 at most. Raises UsageError if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(most + 1)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"cannot read the {what} {path}: {reason}", hint=f"name the {what} file itself") from None
+
+
+def record_digest(path: str) -> "Hash":
+    """Return the raw digest of the record at `path`, - for stdin. Raises UsageError if it cannot be read."""
+    from medanchor.records.digest import digest_file, digest_stream
+
+    if path == "-":
+        return digest_stream(sys.stdin.buffer)
+    try:
+        return digest_file(os.fsencode(path))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"cannot read the record {path}: {reason}", hint="name one record, a file") from None

@@ -66,7 +66,7 @@ def stamp(
     with open_store(vault) as store:
         request = _request(store, meaning, _follows(follows, follows_as, reason), again)
         signer = None if dry_run else open_signer(store, key, passphrase_file)
-        collected, problems = _collect(chosen, digest or [], follow_symlinks, out)
+        collected, problems = _collect(chosen, digest or [], follow_symlinks, out, store.directory)
         if signer is None:
             _tell_dry_run(store, key, collected, request, problems, out)
         else:
@@ -128,7 +128,7 @@ def _request(store: "Store", meaning: str | None, follows: tuple["Follows", ...]
 
 
 def _collect(
-    chosen: list[bytes], digests: list[str], follow: bool, out: Output
+    chosen: list[bytes], digests: list[str], follow: bool, out: Output, vault: Path
 ) -> tuple[list["Hashed"], list["Problem"]]:
     """Return the digests of all that was named, and what gives no record."""
     from medanchor.records.digest import Hashed, digest_stream
@@ -136,7 +136,7 @@ def _collect(
     piped = [Hashed(b"", [b""], _digest(text)) for text in dict.fromkeys(digests)]
     if STDIN.encode() in chosen:
         piped.append(Hashed(b"", [b""], digest_stream(sys.stdin.buffer)))
-    found, problems = collect([path for path in chosen if path != STDIN.encode()], out, follow=follow)
+    found, problems = collect([path for path in chosen if path != STDIN.encode()], out, follow=follow, vault=vault)
     return piped + found, problems
 
 

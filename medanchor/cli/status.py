@@ -105,7 +105,7 @@ class _Standing:
         ]
         if self.confirmed:
             newest = self.confirmed[-1]
-            lines.append(f"newest anchor: {anchor_sentence(newest)}; {self.confirmations(newest):,} confirmations now")
+            lines.append(f"{anchor_sentence(newest)}; {plural(self.confirmations(newest), 'confirmation')} now")
         if self.stale:
             lines.append(f"{plural(len(self.stale), 'anchor')} reorganised away: run 'medanchor anchor'")
         if self.chain_error:

@@ -1,6 +1,5 @@
 """`medanchor verify`: with a proof and nothing else, or against the vault."""
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,13 +9,13 @@ import typer
 from medanchor.cli import options
 from medanchor.cli.context import has_chain, has_vault, open_chain, open_store, vault_directory
 from medanchor.cli.output import Output, say
-from medanchor.errors import MedanchorError, UsageError, VaultError, VerificationError
+from medanchor.cli.records import read_input, record_digest
+from medanchor.errors import MedanchorError, UsageError, VerificationError
 
 if TYPE_CHECKING:
     from medanchor.core.hashes import Hash
     from medanchor.core.proof import Proof
     from medanchor.core.verify import Trust, Witness
-    from medanchor.vault.store import Store
 
 PROOF_SUFFIX = ".medproof"
 EXIT_UNCONFIRMED = 3
@@ -95,32 +94,9 @@ def verify_with_proof(
         raise typer.Exit(EXIT_UNCONFIRMED)
 
 
-def read_input(path: Path, *, what: str, most: int = 1 << 20) -> bytes:
-    """Return the bytes of a small file the user named, `most` + 1 at most. Raises UsageError if it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return file.read(most + 1)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"cannot read the {what} {path}: {reason}", hint=f"name the {what} file itself") from None
-
-
-def record_digest(path: str) -> "Hash":
-    """Return the raw digest of the record at `path`, - for stdin. Raises UsageError if it cannot be read."""
-    from medanchor.records.digest import digest_file, digest_stream
-
-    if path == "-":
-        return digest_stream(sys.stdin.buffer)
-    try:
-        return digest_file(os.fsencode(path))
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"cannot read the record {path}: {reason}", hint="name one record, a file") from None
-
-
 def _trust(proof: "Proof", headers: Path | None, signers: list[Path], vault: Path | None, out: Output) -> "Trust":
     """Return what to believe: the keys and the header chain that were named, or what the proof's own vault believes."""
-    from medanchor.cli.key import read_public_key
+    from medanchor.cli.public_key import read_public_key
     from medanchor.core.verify import Trust
 
     named = dict(map(read_public_key, signers))
@@ -161,13 +137,3 @@ def _vault_trust(proof: "Proof", vault: Path | None, out: Output) -> "tuple[dict
             raise
         out.note(f"the vault here was not asked: {error.message}")
         return {}, None
-
-
-def readable_store(vault: Path | None) -> "Store":
-    """Return the vault's store for reading, with a hint for those who have a proof instead."""
-    try:
-        return open_store(vault, read_only=True)
-    except VaultError as error:
-        if "no vault" in error.message:
-            raise VaultError(error.message, hint="if you have a proof, give it with --proof FILE") from None
-        raise

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from medanchor.cli.context import has_chain, open_chain
+from medanchor.cli.context import has_chain, open_chain, readable_store
 from medanchor.cli.output import Output, name_of, plural
 from medanchor.cli.records import any_unreadable, collect, problem_fields, problem_lines
-from medanchor.cli.verify import readable_store
 from medanchor.cli.words import attestation_fields, caveats, verdict_lines
 from medanchor.core.verify import Attestation, TrustLevel
 from medanchor.errors import PartialError, PendingError, UnknownRecordError, VerificationError
@@ -62,7 +61,7 @@ def _find(store: "Store", paths: list[bytes], follow: bool, out: Output) -> tupl
     gone = {path: missing_file(store, absolute(path)) for path in paths if not os.path.lexists(path)}
     gone_folders = {path for path in gone if folders_below(store, absolute(path))}
     known = {path for path, finding in gone.items() if finding} | gone_folders
-    hashed, problems = collect([path for path in paths if path not in known], out, follow=follow)
+    hashed, problems = collect([path for path in paths if path not in known], out, follow=follow, vault=store.directory)
     findings = [*examine(store, hashed), *filter(None, gone.values())]
     excused = {problem.path for problem in problems}
     for path in paths:

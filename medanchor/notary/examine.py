@@ -12,6 +12,7 @@ from medanchor.core.verify import Attestation, Witness, verify
 from medanchor.errors import PendingError, Step, VerificationError
 from medanchor.notary.prove import Prover, trust_for
 from medanchor.records.digest import Hashed
+from medanchor.records.walk import PROOF_SUFFIX
 from medanchor.vault.bundles import Place, find_digest, folders_below, path_of, stamped_in
 from medanchor.vault.store import Store
 from medanchor.vault.tiles import LEVEL
@@ -96,7 +97,8 @@ def missing(store: Store, folder: bytes, findings: Iterable[Finding], excused: s
     for below in folders_below(store, folder):
         for name, versions in sorted(Known.of(store, below).versions.items()):
             path = os.path.join(below, name)
-            if path not in present and path not in moved and path not in excused:
+            hidden = name.endswith(PROOF_SUFFIX) and os.path.lexists(path)  # not met in folders, but stamped by name
+            if path not in present and path not in moved and path not in excused and not hidden:
                 result.append(Finding(path, Verdict.MISSING, versions[-1][1]))
     return result
 

@@ -10,8 +10,8 @@ from medanchor.core.proof import serialise_proof
 from medanchor.errors import UsageError
 from medanchor.notary.examine import Finding, Verdict
 from medanchor.notary.prove import Prover
+from medanchor.records.walk import PROOF_SUFFIX
 
-SUFFIX = b".medproof"
 MODE = stat.S_IRUSR | stat.S_IWUSR
 DIRECTORY_MODE = 0o700
 
@@ -51,12 +51,12 @@ def _provable(finding: Finding) -> bool:
 def _targets(findings: list[Finding], directory: Path | None) -> Iterator[tuple[Finding, bytes]]:
     """Return where each proof goes."""
     if directory is None:
-        yield from ((finding, finding.path + SUFFIX) for finding in findings)
+        yield from ((finding, finding.path + PROOF_SUFFIX) for finding in findings)
         return
     folders = {os.path.dirname(finding.path) for finding in findings}
     common = os.path.commonpath(folders) if folders else b""
     for finding in findings:
-        yield finding, os.path.join(os.fsencode(directory), os.path.relpath(finding.path, common)) + SUFFIX
+        yield finding, os.path.join(os.fsencode(directory), os.path.relpath(finding.path, common)) + PROOF_SUFFIX
 
 
 def _write(target: bytes, data: bytes) -> None:

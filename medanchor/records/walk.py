@@ -5,9 +5,11 @@ Paths are bytes throughout: a file name is whatever the file system says, not al
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+
+PROOF_SUFFIX = b".medproof"
 
 SPECIAL = {
     stat.S_IFIFO: "a named pipe",
@@ -47,14 +49,15 @@ def absolute(path: bytes) -> bytes:
     return os.path.join(os.path.realpath(folder), name)
 
 
-def walk(paths: Iterable[bytes], *, follow: bool = False) -> Iterator[Group | Problem]:
-    """Return the records that `paths` name, files and everything in folders, sorted by name in each folder.
+def walk(paths: Iterable[bytes], *, follow: bool = False, exclude: Iterable[bytes] = ()) -> Iterator[Group | Problem]:
+    """Return the records that `paths` name, files first, then everything in folders, sorted by name in each folder.
 
-    A path that is named is followed if it is a symbolic link; links met on the way only if `follow`. No folder is
-    walked twice. Whatever gives no record comes as a Problem.
+    A path that is named is followed if it is a symbolic link; links met on the way only if `follow`. Nothing comes
+    twice, and nothing from the folders `exclude`. Proofs met in folders are passed over: they lie beside their records and are
+    none. Whatever else gives no record comes as a Problem.
     """
-    seen: set[tuple[int, int]] = set()
-    files: list[bytes] = []
+    named: dict[bytes, set[bytes]] = {}
+    folders: list[bytes] = []
     for path in paths:
         try:
             mode = os.stat(path).st_mode
@@ -62,12 +65,21 @@ def walk(paths: Iterable[bytes], *, follow: bool = False) -> Iterator[Group | Pr
             yield Problem(path, told(error), Severity.UNREADABLE)
             continue
         if stat.S_ISDIR(mode):
-            yield from _walk_folder(os.path.realpath(path), follow, seen)
+            folders.append(os.path.realpath(path))
         elif stat.S_ISREG(mode):
-            files.append(absolute(path))
+            folder, name = os.path.split(absolute(path))
+            named.setdefault(folder, set()).add(name)
         else:
             yield Problem(path, f"it is {SPECIAL[stat.S_IFMT(mode)]}, not a record", Severity.SKIPPED)
-    yield from _grouped(files)
+    yield from (Group(folder, sorted(names)) for folder, names in sorted(named.items()))
+    seen = {_identity(path) for path in exclude}
+    for folder in folders:
+        yield from _walk_folder(folder, follow, seen, named)
+
+
+def _identity(path: bytes) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
 
 
 def told(error: OSError) -> str:
@@ -75,25 +87,17 @@ def told(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def _grouped(files: list[bytes]) -> Iterator[Group]:
-    """Return single files, each once, as groups of their folders."""
-    folders: dict[bytes, set[bytes]] = {}
-    for path in files:
-        folder, name = os.path.split(path)
-        folders.setdefault(folder, set()).add(name)
-    for folder, names in sorted(folders.items()):
-        yield Group(folder, sorted(names))
-
-
-def _walk_folder(folder: bytes, follow: bool, seen: set[tuple[int, int]]) -> Iterator[Group | Problem]:
+def _walk_folder(
+    folder: bytes, follow: bool, seen: set[tuple[int, int]], named: Mapping[bytes, set[bytes]]
+) -> Iterator[Group | Problem]:
     pending = [folder]
     while pending:
         current = pending.pop()
         try:
-            status = os.stat(current)
-            if (status.st_dev, status.st_ino) in seen:
+            identity = _identity(current)
+            if identity in seen:
                 continue
-            seen.add((status.st_dev, status.st_ino))
+            seen.add(identity)
             with os.scandir(current) as entries:
                 listing = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
@@ -101,6 +105,8 @@ def _walk_folder(folder: bytes, follow: bool, seen: set[tuple[int, int]]) -> Ite
             continue
         names, folders, problems = _sorted_out(listing, follow)
         yield from problems
+        if current in named:
+            names = [name for name in names if name not in named[current]]
         if names:
             yield Group(current, names)
         pending += reversed(folders)
@@ -118,7 +124,8 @@ def _sorted_out(listing: list["os.DirEntry[bytes]"], follow: bool) -> tuple[list
             elif entry.is_dir():
                 folders.append(entry.path)
             elif entry.is_file():
-                names.append(entry.name)
+                if not entry.name.endswith(PROOF_SUFFIX):
+                    names.append(entry.name)
             else:
                 reason = f"it is {SPECIAL[stat.S_IFMT(entry.stat().st_mode)]}, not a record"
                 problems.append(Problem(entry.path, reason, Severity.SKIPPED))
