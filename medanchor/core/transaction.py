@@ -32,7 +32,8 @@ def parse_transaction(raw: bytes) -> CTransaction:
         transaction = CTransaction.deserialize(raw)
     except (SerializationError, ValueError, IndexError, OverflowError, MemoryError):
         raise MalformedProofError("the transaction cannot be read", step=Step.TRANSACTION) from None
-    if transaction.has_witness() or transaction.serialize() != raw:
+    # Without inputs the bytes have two readings: Bitcoin Core takes the empty list for the marker of BIP 144.
+    if transaction.has_witness() or not transaction.vin or transaction.serialize() != raw:
         raise MalformedProofError("expected a transaction in canonical form, without witness", step=Step.TRANSACTION)
     if len(raw) <= NODE_LENGTH:
         raise MalformedProofError(

@@ -3,6 +3,7 @@
 Also the hypothesis strategies that several files share. Nothing here is a test.
 """
 
+import json
 import struct
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from medanchor.core.commitment import COMPONENTS, Record, TreeHead, anchor_scrip
 from medanchor.core.hashes import Hash, sha256, sha256d
 from medanchor.core.header import Network
 from medanchor.core.merkle import MAX_PATH, inclusion_path, leaf_hash, nodes_of, root_of
-from medanchor.core.proof import MAX_NUMBER, Anchor, Block, Branch, Coinbase, Position, Proof
+from medanchor.core.proof import MAX_NUMBER, Anchor, Block, Branch, Coinbase, Position, Proof, canonical_json
 from medanchor.core.statement import Statement, sign_statement
 from medanchor.errors import VerificationError
 
@@ -60,7 +61,21 @@ def record_digest(name):
     return sha256((VECTORS / f"{name}.bin").read_bytes())
 
 
-# -- transactions and blocks ------------------------------------------------------------------------------------------
+def changed_member(data, path, value):
+    """The proof with one member replaced, canonically written again; `...` takes the member out."""
+    tree = json.loads(data)
+    *parents, last = path.split(".")
+    inner = tree
+    for parent in parents:
+        inner = inner[parent]
+    if value is ...:
+        del inner[last]
+    else:
+        inner[last] = value
+    return canonical_json(tree) + b"\n"
+
+
+# -- transactions and blocks ----------------------------------------------------------------------------------------
 
 
 def compact(number):
@@ -82,7 +97,7 @@ def coinbase(script_sig, *, pad=b"\x51" * 20):
 
 
 def height_push(height):
-    """BIP 34's encoding, written from the BIP and from CScript's operator<<: OP_0, OP_1 to OP_16, or a script number."""
+    """BIP 34's encoding, as Bitcoin Core pushes a number: OP_0, OP_1 to OP_16, or a script number."""
     if height == 0:
         return b"\x00"
     if height <= 16:
@@ -211,8 +226,9 @@ proofs = st.builds(
     anchor=st.none() | anchors,
 )
 
-_TOKENS = tuple(
-    b'{ } [ ] , : " \\ null true -0 -1 1.0 1e2 NaN Infinity 9223372036854775808 \\ud800 \\u0000 \\n \xff \xef\xbb\xbf 0'.split()
+_TOKENS = (
+    *b'{ } [ ] , : " \\ null true -0 -1 1.0 1e2 NaN Infinity 9223372036854775808 0'.split(),
+    *(rb"\ud800", rb"\u0000", b"\n", b"\xff", b"\xef\xbb\xbf"),
 )
 
 

@@ -36,7 +36,7 @@ def survivors(data, raw, bits):
 def unbound(data):
     """The flips of the last successor that leave lower-case hex, its link to the header before, and its work alone.
 
-    Computed from the file's bytes, apart from the code under test: nBits must stay regtest's or a positive target below.
+    Computed from the file's bytes, apart from the code under test; nBits may become a harder target than regtest's.
     """
     start = data.index(b'"]},"branch"') - 160
     bits = set()

@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
-from making import (KEY, PRIVATE, attempt, hashes, modest, mutations)
+from making import KEY, PRIVATE, attempt, hashes, modest, mutations
 
 from medanchor.core.checkpoint import (
     check_origin,
@@ -29,7 +29,7 @@ GO_TEXT = b"If you think cryptography is the answer to your problem,\nthen you d
 GO_SIGNATURE = "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM="
 SUM_GOLANG_ORG = "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8"
 
-# The example of C2SP tlog-checkpoint, which nobody's key signed.
+# The text of C2SP tlog-checkpoint's example, without its signature.
 C2SP_BODY = b"example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n"
 
 HEAD = TreeHead("records.hospital.example/ward-7", 9, sha256(b"root"))
@@ -117,7 +117,7 @@ BAD_BODIES = {
     "negative-size": f"a.example\n-9\n{ROOT}\n",
     "no-size": f"a.example\n\n{ROOT}\n",
     "size-of-20-digits": f"a.example\n{10**19}\n{ROOT}\n",
-    "size-in-arabic-digits": f"a.example\n٩\n{ROOT}\n",
+    "size-in-arabic-digits": f"a.example\n\u0669\n{ROOT}\n",
     "root-of-31-bytes": f"a.example\n9\n{base64.b64encode(bytes(31)).decode()}\n",
     "root-of-33-bytes": f"a.example\n9\n{base64.b64encode(bytes(33)).decode()}\n",
     "root-unpadded": f"a.example\n9\n{ROOT[:-1]}\n",
@@ -178,8 +178,8 @@ def test_an_origin(origin):
 
 @pytest.mark.parametrize(
     "origin",
-    ["", "a" * 256, "a b", "a\n", "a+b", 'a"b', "a\\b", "a\x00", "ä", "٠", "\ud800", "a\u2028", "a%20b", "a:b"],
+    ["", "a" * 256, "a b", "a\n", "a+b", 'a"b', "a\\b", "a\x00", "ä", "\u0660", "\ud800", "a\u2028", "a%20b", "a:b"],
 )
 def test_no_origin(origin):
-    with pytest.raises(MalformedProofError, match="such as clinic.example/ward-7"):
+    with pytest.raises(MalformedProofError, match="such as clinic"):
         check_origin(origin)

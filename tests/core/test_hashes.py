@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making import (attempt, modest)
+from making import attempt, modest
 
 from medanchor.core.hashes import display, from_display, from_hex, hash_from_hex, sha256, sha256d
 from medanchor.errors import MalformedProofError, Step
@@ -37,7 +37,24 @@ def test_any_text_is_refused_or_is_the_one_spelling(text):
 
 
 @pytest.mark.parametrize(
-    "value", ["AB", "aB", "a", "abc", "0x00", " 00", "00 ", "00\n", "0g", "٠٠", "\ud800\ud800", None, 0, b"00", ["00"]]
+    "value",
+    [
+        "AB",
+        "aB",
+        "a",
+        "abc",
+        "0x00",
+        " 00",
+        "00 ",
+        "00\n",
+        "0g",
+        "\u0660\u0660",
+        "\ud800\ud800",
+        None,
+        0,
+        b"00",
+        ["00"],
+    ],
 )
 def test_what_is_not_lower_case_hex_is_refused(value):
     with pytest.raises(MalformedProofError, match="expected lower-case hex"):

@@ -1,28 +1,32 @@
 """The proof file: one spelling, every limit, and no input that raises anything but a refusal."""
 
-import base64
 import dataclasses
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making import (KEY, NAMES, anchors, attempt, make_proof, modest, mutations, pending_bytes, proof_bytes, proofs)
+from making import (
+    NAMES,
+    anchors,
+    attempt,
+    changed_member,
+    make_proof,
+    modest,
+    mutations,
+    pending_bytes,
+    proof_bytes,
+    proofs,
+)
 
-from medanchor.core.header import Network
 from medanchor.core.proof import (
     MAX_BYTES,
-    MAX_SUCCESSORS,
     MAX_TRANSACTION,
     canonical_json,
-    from_base64,
-    members,
-    number,
     parse_anchor,
     parse_proof,
     serialise_anchor,
     serialise_proof,
-    text,
 )
 from medanchor.errors import MalformedProofError, Step
 
@@ -40,18 +44,8 @@ def refused(data, message="", *, parse=parse_proof):
     return caught.value
 
 
-def changed(path, value, *, data=DATA):
-    """The proof with one member replaced, canonically written again; `...` takes the member out."""
-    tree = json.loads(data)
-    *parents, last = path.split(".")
-    inner = tree
-    for parent in parents:
-        inner = inner[parent]
-    if value is ...:
-        del inner[last]
-    else:
-        inner[last] = value
-    return canonical_json(tree) + b"\n"
+def changed(path, value):
+    return changed_member(DATA, path, value)
 
 
 def test_changing_nothing_changes_nothing():
@@ -185,7 +179,7 @@ LONGEST = {
     "anchor.branch.path": (64, "00" * 32),
     "anchor.coinbase.path": (64, "00" * 32),
     "record.components": (64, "00" * 32),
-    "anchor.block.successors": (MAX_SUCCESSORS, "00" * 80),
+    "anchor.block.successors": (2016, "00" * 80),
 }
 
 
@@ -210,117 +204,3 @@ def test_one_byte_above_the_limit_of_a_transaction(path):
     refused(changed(path, "00" * (MAX_TRANSACTION + 1)), "expected a transaction of at most 100000 bytes")
     refused(changed(path, "0"), "expected lower-case hex")
     refused(changed(path, 0), "expected a string")
-
-
-NUMBERS = [
-    "anchor.block.height", "anchor.branch.index", "bundle.index", "bundle.size", "ledger.index", "ledger.size",
-    "record.kind", "version",
-]  # fmt: skip
-NO_NUMBERS = [
-    True, False, 1.0, 0.0, -0.0, -1, 1 << 63, 10**400, 1e400, float("nan"), "1", None, [], [1], {},
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("value", NO_NUMBERS, ids=repr)
-@pytest.mark.parametrize("path", NUMBERS)
-def test_a_number_is_a_whole_one_to_63_bits(path, value):
-    refused(changed(path, value), "expected a whole number from 0 to 2^63 - 1")
-
-
-@pytest.mark.parametrize("path", sorted(set(NUMBERS) - {"record.kind", "version"}))
-def test_the_largest_number_comes_back(path):
-    data = changed(path, (1 << 63) - 1)
-    assert serialise_proof(parse_proof(data)) == data
-
-
-@pytest.mark.parametrize("version", [0, 2, (1 << 63) - 1])
-def test_another_version_says_what_to_do(version):
-    assert "newer medanchor" in refused(changed("version", version), f"expected proof version 1, found {version}").hint
-
-
-OBJECTS = ["", "anchor", "anchor.block", "anchor.branch", "anchor.coinbase", "bundle", "ledger", "record", "signer"]
-
-
-@pytest.mark.parametrize("path", OBJECTS)
-def test_an_object_has_its_members_and_no_others(path):
-    tree = json.loads(DATA)
-    for name in filter(None, path.split(".")):
-        tree = tree[name]
-    lead = f"{path}." if path else ""
-    refused(changed(f"{lead}algorithm", "sha256"), "expected the members")
-    refused(changed(f"{lead}\ud800", 1), "expected the members")
-    for name in set(tree) - {"anchor"}:
-        refused(changed(lead + name, ...), "expected the members")
-    for value in [None, [], "", 1, True] if path else []:
-        refused(changed(path, value), "expected a JSON object")
-
-
-def test_an_empty_object_is_named_as_such():
-    refused(b"{}\n", "found none")
-
-
-HEX = {"record.raw": 32, "record.salt": 16, "anchor.block.header": 80}
-SPELLED = ["", "0", "zz", "0G", " 00", None, 0, [], "\ud800", "é", "０"]
-
-
-@pytest.mark.parametrize(("path", "length"), HEX.items())
-def test_hex_of_its_length_in_lower_case(path, length):
-    for value in SPELLED:
-        refused(changed(path, value))
-    for wrong in ("ab" * (length - 1), "ab" * (length + 1), "AB" * length, " " + "ab" * length, "ab" * length + "\n"):
-        refused(changed(path, wrong))
-    parse_proof(changed(path, "ab" * length))
-
-
-KEY_TEXT = base64.b64encode(KEY).decode()
-NO_KEYS = [
-    KEY_TEXT[:-1], KEY_TEXT + "=", KEY_TEXT.replace("=", "A="), f"{KEY_TEXT}\n", f" {KEY_TEXT}", KEY_TEXT[:-2] + "9=",
-    base64.b64encode(KEY[:31]).decode(), base64.b64encode(KEY + KEY).decode(), "", "é", "\ud800", "A", None, 0, [KEY_TEXT],
-    "-" * 43 + "=", "____" * 10 + "___=",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("value", NO_KEYS, ids=repr)
-def test_base64_that_re_encodes_to_itself(value):
-    refused(changed("signer.key", value))
-
-
-@given(st.binary(max_size=80))
-@modest
-def test_base64_comes_back(data):
-    text_of = base64.b64encode(data).decode()
-    assert from_base64(text_of) == from_base64(text_of, length=len(data)) == data
-
-
-@given(st.text(max_size=9) | st.text("AQgwz019+/=-_\n ", max_size=9))
-@modest
-def test_any_text_is_refused_or_is_base64(value):
-    data = attempt(lambda: from_base64(value), Step.FORMAT)
-    assert data is None or base64.b64encode(data).decode() == value
-
-
-@pytest.mark.parametrize("name", ["Mainnet", "testnet", "", "bitcoin", None, 0, ["mainnet"], "regtest ", "\ud800"])
-def test_a_network_is_one_of_five(name):
-    refused(changed("anchor.network", name))
-    for network in Network:
-        assert parse_proof(changed("anchor.network", network.value)).anchor.network is network
-
-
-@pytest.mark.parametrize("kind", [5, 255, 256])
-def test_an_unknown_kind_is_refused(kind):
-    refused(changed("record.kind", kind), "expected a record kind from 0 to 4")
-
-
-@pytest.mark.parametrize("origin", ["\ud800", "\udfff\ud800", "\U0001f600", "é", "\x00", '"\\', "\x7f", "\u2028", ""])
-def test_any_origin_comes_back_as_it_is_spelled(origin):
-    """Whether it is an origin at all is the statement's business: it must name the same (step 4)."""
-    data = changed("ledger.origin", origin)
-    assert serialise_proof(parse_proof(data)) == data
-
-
-def test_the_small_readers_refuse_by_themselves():
-    assert (number(0), text("a"), members({"a": 1}, "a")) == (0, "a", {"a": 1})
-    assert members({"a": 1, "b": 2}, "a", optional=("b",)) == {"a": 1, "b": 2}
-    for act in (lambda: number(-1), lambda: text(1), lambda: members({}, "a"), lambda: members({"a": 1, "b": 1}, "a")):
-        with pytest.raises(MalformedProofError):
-            act()

@@ -9,7 +9,18 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
-from making import (KEY, NAMES, ORIGIN, PRIVATE, TIME, attempt, hashes, make_statement, modest, mutations, numbers, proof_bytes)
+from making import (
+    KEY,
+    NAMES,
+    PRIVATE,
+    attempt,
+    hashes,
+    make_statement,
+    modest,
+    mutations,
+    numbers,
+    proof_bytes,
+)
 
 from medanchor.core import statement as statements
 from medanchor.core.hashes import sha256
@@ -77,14 +88,14 @@ def test_the_pre_authentication_encoding_counts_bytes(body):
 
 def test_the_envelope_is_the_one_of_the_specification():
     payload = (
-        '{"_type":"https://in-toto.io/Statement/v1","predicate":{"ledger":"%s","meaning":"authorship","records":412,'
-        '"time":"%s"},"predicateType":"urn:medanchor:stamp:v1","subject":[{"digest":{"rfc9162Sha256":"%s"},"name":"records"}]}'
-        % (ORIGIN, TIME, ROOT.hex())
+        '{"_type":"https://in-toto.io/Statement/v1","predicate":{"ledger":"records.hospital.example/ward-7",'
+        '"meaning":"authorship","records":412,"time":"2026-11-21T18:04:05Z"},"predicateType":"urn:medanchor:stamp:v1",'
+        f'"subject":[{{"digest":{{"rfc9162Sha256":"{ROOT.hex()}"}},"name":"records"}}]}}'
     ).encode()
     signature = base64.b64encode(PRIVATE.sign(pae(payload))).decode()
     assert ENVELOPE.decode() == (
-        '{"payload":"%s","payloadType":"application/vnd.in-toto+json","records":"%s","signatures":[{"keyid":"%s","sig":"%s"}]}'
-        % (base64.b64encode(payload).decode(), ROOT.hex(), sha256(KEY).hex(), signature)
+        f'{{"payload":"{base64.b64encode(payload).decode()}","payloadType":"application/vnd.in-toto+json",'
+        f'"records":"{ROOT.hex()}","signatures":[{{"keyid":"{sha256(KEY).hex()}","sig":"{signature}"}}]}}'
     )
 
 
@@ -118,10 +129,7 @@ def test_any_signed_payload_is_refused_or_is_the_one_spelling_of_a_statement(bod
 
 
 OUTER = {
-    "payload-missing": {"payload": None},
-    "type-missing": {"payloadType": None},
-    "records-missing": {"records": None},
-    "signatures-missing": {"signatures": None},
+    **{f"{name}-missing": {name: None} for name in ("payload", "payloadType", "records", "signatures")},
     "one-member-more": {"extra": ""},
     "another-type": {"payloadType": "application/json"},
     "type-a-number": {"payloadType": 1},
@@ -133,7 +141,7 @@ OUTER = {
     "payload-a-lone-surrogate": {"payload": "\ud800"},
     "payload-empty": {"payload": ""},
     "no-signature": {"signatures": []},
-    "two-signatures": {"signatures": [{"keyid": "", "sig": ""}] * 2},
+    "two-signatures": {"signatures": json.loads(ENVELOPE)["signatures"] * 2},
     "signatures-an-object": {"signatures": {"keyid": "", "sig": ""}},
     "signatures-a-string": {"signatures": "s"},
     "signature-a-string": {"signatures": ["s"]},
@@ -180,8 +188,8 @@ PAYLOADS = {
 
 @pytest.mark.parametrize(("name", "value"), PAYLOADS.values(), ids=PAYLOADS)
 def test_a_payload_is_exactly_a_statement(name, value):
-    error = refused(enveloped(canonical_json({**tree_of(), name: value})), "the statement is malformed: ")
-    assert error.step is Step.STATEMENT
+    data = enveloped(canonical_json({**tree_of(), name: value}))
+    assert refused(data, "the statement is malformed: ").step is Step.STATEMENT
 
 
 AMENDS = {"entry": 5, "kind": "amendment", "reason": "correction"}
@@ -207,8 +215,7 @@ PREDICATES = [
 def test_a_predicate_says_nothing_but_what_is_named(name, value):
     tree = copy.deepcopy(tree_of())
     tree["predicate"][name] = value
-    error = refused(enveloped(canonical_json(tree)), "the statement is malformed: ")
-    assert error.step is Step.STATEMENT
+    assert refused(enveloped(canonical_json(tree)), "the statement is malformed: ").step is Step.STATEMENT
 
 
 @pytest.mark.parametrize("name", ["ledger", "meaning", "records", "time"])
@@ -288,7 +295,6 @@ def test_the_signature_is_over_the_encoding_and_not_over_the_payload():
 
 
 def test_remembering_an_envelope_does_not_remember_a_verdict_for_another_key():
-    assert verify_envelope(ENVELOPE, KEY) == PLAIN
     with pytest.raises(VerificationError):
         verify_envelope(ENVELOPE, bytes(32))
     assert verify_envelope(ENVELOPE, KEY) == PLAIN

@@ -6,12 +6,8 @@ import pytest
 from making import (
     KEY,
     ORIGIN,
-    PRIVATE,
     around,
-    block_branch,
-    block_root,
     coinbase,
-    header_bytes,
     height_push,
     in_block,
     make_proof,
@@ -20,9 +16,10 @@ from making import (
     position_of,
     transaction,
 )
+from steps import ENTRIES, HEAD, OTHER, PROOF, RAW, RECORD, ROOT, refused, replaced, signed, with_anchor, witness
 
 from medanchor.core.commitment import Record, TreeHead, anchor_script, payload
-from medanchor.core.hashes import sha256, sha256d
+from medanchor.core.hashes import sha256d
 from medanchor.core.header import Network
 from medanchor.core.merkle import leaf_hash, root_of
 from medanchor.core.proof import parse_proof, serialise_proof
@@ -31,56 +28,12 @@ from medanchor.core.statement import sign_statement
 from medanchor.core.verify import (
     Trust,
     TrustLevel,
-    Witness,
     check_anchor,
-    check_evidence,
     check_record,
     ledger_root,
     verify,
 )
-from medanchor.errors import PendingError, Step, VerificationError
-
-RAW = sha256(b"a record")
-PROOF = make_proof(RAW)
-HEAD = TreeHead(ORIGIN, PROOF.ledger.size, ledger_root(PROOF))
-RECORD = PROOF.record
-ENTRIES = [b"neighbour 0", RECORD.entry(), b"neighbour 2"]
-ROOT = root_of([leaf_hash(entry) for entry in ENTRIES])
-OTHER = sha256(b"other")
-
-
-def refused(proof, step, message, *, raw=RAW, trust=Trust()):  # noqa: B008 - frozen, and never written to
-    with pytest.raises(VerificationError) as caught:
-        verify(proof, raw, trust)
-    assert message in caught.value.message
-    assert caught.value.step is step
-    return caught.value
-
-
-def replaced(proof, path, value):
-    """`proof` with the attribute at `path` set to `value`, all the rest as it was."""
-    first, _, rest = path.partition(".")
-    return dataclasses.replace(proof, **{first: replaced(getattr(proof, first), rest, value) if rest else value})
-
-
-def signed(**overrides):
-    statement = make_statement(**{"root": ROOT, "records": 3, **overrides})
-    return around(RECORD, position_of(ENTRIES, 1), sign_statement(statement, KEY, PRIVATE.sign))
-
-
-def with_anchor(anchor):
-    return dataclasses.replace(PROOF, anchor=anchor)
-
-
-def witness(**overrides):
-    known = {
-        "level": TrustLevel.CONFIRMED,
-        "name": "the clinic's node",
-        "network": Network.REGTEST,
-        "tip": 140,
-        "header": PROOF.anchor.block.header,
-    }
-    return Witness(**{**known, **overrides})
+from medanchor.errors import Step, VerificationError
 
 
 def test_an_honest_proof_yields_what_it_attests():

@@ -1,3 +1,31 @@
+"""Steps 6 to 8: the block, its work, and what is known of the chain; each fails where it should."""
+
+import pytest
+from making import (
+    block_branch,
+    block_root,
+    coinbase,
+    header_bytes,
+    height_push,
+    in_block,
+    make_proof,
+    make_statement,
+    mine,
+    transaction,
+)
+from steps import HEAD, OTHER, PROOF, RAW, ROOT, refused, replaced, with_anchor, witness
+
+from medanchor.core.commitment import anchor_script, payload
+from medanchor.core.hashes import sha256d
+from medanchor.core.header import Network
+from medanchor.core.verify import (
+    Trust,
+    TrustLevel,
+    check_evidence,
+    verify,
+)
+from medanchor.errors import PendingError, Step
+
 # -- step 6 -----------------------------------------------------------------------------------------------------------
 
 
@@ -125,5 +153,3 @@ def test_a_pending_proof_is_judged_as_far_as_it_goes():
     refused(replaced(pending, "bundle.index", 0), Step.BUNDLE, "")
     refused(replaced(pending, "key", bytes(32)), Step.STATEMENT, "")
     refused(replaced(pending, "ledger.index", 4), Step.LEDGER, "")
-
-
