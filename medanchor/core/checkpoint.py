@@ -3,12 +3,11 @@
 Any transparency-log tool can read it. The key's name is the ledger's origin.
 """
 
-import base64
 import re
 
 from medanchor.core.commitment import TreeHead
+from medanchor.core.encoding import from_base64, number, to_base64
 from medanchor.core.hashes import HASH_LENGTH, Hash, sha256
-from medanchor.core.proof import from_base64
 from medanchor.core.signature import SIGNATURE_LENGTH, Sign, signature_holds
 from medanchor.errors import MalformedProofError, Step, VerificationError
 
@@ -43,20 +42,20 @@ def checkpoint_key_id(origin: str, key: bytes) -> bytes:
 
 def verifier_key(origin: str, key: bytes) -> str:
     """Return the C2SP spelling of a public key (32 bytes), `name+id+key`, which other tools take."""
-    data = base64.b64encode(ED25519 + key).decode("ascii")
+    data = to_base64(ED25519 + key)
     return f"{origin}+{checkpoint_key_id(origin, key).hex()}+{data}"
 
 
 def checkpoint_body(head: TreeHead) -> bytes:
     """Return the signed text of a checkpoint: origin, size in decimal, root in Base64, a line each."""
-    root = base64.b64encode(head.root).decode("ascii")
+    root = to_base64(head.root)
     return f"{head.origin}\n{head.size}\n{root}\n".encode("ascii")
 
 
 def sign_checkpoint(head: TreeHead, key: bytes, sign: Sign) -> str:
     """Return the checkpoint of `head`, signed by `sign`, whose public key (32 bytes) is `key`."""
     body = checkpoint_body(head)
-    signature = base64.b64encode(checkpoint_key_id(head.origin, key) + sign(body)).decode("ascii")
+    signature = to_base64(checkpoint_key_id(head.origin, key) + sign(body))
     return f"{body.decode('ascii')}\n\u2014 {head.origin} {signature}\n"
 
 
@@ -65,15 +64,23 @@ def verify_checkpoint(note: str, key: bytes) -> TreeHead:
 
     One signature, of the origin's name, and nothing else is accepted. Raises VerificationError at step 4.
     """
-    match = _NOTE.match(note)
-    if not match or match["name"] != match["origin"]:
-        raise MalformedProofError("expected a checkpoint with one signature by its origin", step=Step.LEDGER)
-    head = TreeHead(
-        check_origin(match["origin"]), int(match["size"]), Hash(from_base64(match["root"], length=HASH_LENGTH))
-    )
-    signature = from_base64(match["signature"], length=KEY_ID_LENGTH + SIGNATURE_LENGTH)
+    try:
+        head, body, signature = _parse_note(note)
+    except MalformedProofError as error:
+        raise MalformedProofError(error.message, step=Step.LEDGER) from None
     if signature[:KEY_ID_LENGTH] != checkpoint_key_id(head.origin, key):
         raise VerificationError("the checkpoint names another key", step=Step.LEDGER)
-    if not signature_holds(key, signature[KEY_ID_LENGTH:], match["body"].encode("ascii")):
+    if not signature_holds(key, signature[KEY_ID_LENGTH:], body):
         raise VerificationError("the signature under the checkpoint is not of its key", step=Step.LEDGER)
     return head
+
+
+def _parse_note(note: str) -> tuple[TreeHead, bytes, bytes]:
+    """Return what a signed note says: its tree head, the signed bytes, and its signature after the key's id."""
+    match = _NOTE.match(note)
+    if not match or match["name"] != match["origin"]:
+        raise MalformedProofError("expected a checkpoint with one signature by its origin")
+    root = Hash(from_base64(match["root"], length=HASH_LENGTH))
+    signature = from_base64(match["signature"], length=KEY_ID_LENGTH + SIGNATURE_LENGTH)
+    head = TreeHead(check_origin(match["origin"]), number(int(match["size"])), root)
+    return head, match["body"].encode("ascii"), signature

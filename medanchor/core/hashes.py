@@ -1,7 +1,6 @@
 """Hashes, their lengths and their spellings. Bitcoin's byte order is turned round here and nowhere else."""
 
 import hashlib
-import re
 from typing import NewType
 
 from medanchor.errors import MalformedProofError
@@ -11,8 +10,6 @@ Hash = NewType("Hash", bytes)
 
 HASH_LENGTH = 32
 SALT_LENGTH = 16
-
-_LOWER_HEX = re.compile(r"(?:[0-9a-f]{2})*\Z")
 
 
 def sha256(data: bytes) -> Hash:
@@ -40,11 +37,15 @@ def from_hex(text: object, *, length: int | None = None) -> bytes:
 
     One encoding per value: upper case, white space and odd lengths are refused. Raises MalformedProofError.
     """
-    if not isinstance(text, str) or not _LOWER_HEX.match(text):
+    try:
+        data = bytes.fromhex(text) if isinstance(text, str) else None
+    except ValueError:
+        data = None
+    if data is None or data.hex() != text:
         raise MalformedProofError("expected lower-case hex")
-    if length is not None and len(text) != 2 * length:
-        raise MalformedProofError(f"expected {length} bytes in hex, found {len(text) / 2:g}")
-    return bytes.fromhex(text)
+    if length not in (None, len(data)):
+        raise MalformedProofError(f"expected {length} bytes in hex, found {len(data)}")
+    return data
 
 
 def hash_from_hex(text: object) -> Hash:

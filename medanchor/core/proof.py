@@ -1,18 +1,17 @@
 """The proof file: what it holds, a parser that accepts one spelling only, and the bytes it is written as."""
 
-import base64
-import binascii
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
 
+from medanchor.core.checkpoint import check_origin
 from medanchor.core.commitment import Record
+from medanchor.core.encoding import Fields, canonical_json, from_base64, members, number, text, to_base64
 from medanchor.core.hashes import SALT_LENGTH, Hash, from_hex, hash_from_hex
 from medanchor.core.header import HEADER_LENGTH, Network
 from medanchor.core.merkle import MAX_PATH
 from medanchor.core.signature import PUBLIC_KEY_LENGTH
+from medanchor.core.statement import parse_envelope
 from medanchor.errors import MalformedProofError
 
 VERSION = 1
@@ -20,9 +19,6 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 8
 MAX_TRANSACTION = 100_000
 MAX_SUCCESSORS = 2_016
-MAX_NUMBER = (1 << 63) - 1
-
-Fields = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +88,15 @@ def parse_proof(data: bytes) -> Proof:
     if len(data) > MAX_BYTES:
         raise MalformedProofError(f"expected at most {MAX_BYTES} bytes, found {len(data)}")
     _check_depth(data)
+    anchor, rest = _parse_anchor_of(data)
     try:
-        tree = json.loads(data.decode("ascii"))
+        tree = json.loads(rest.decode("ascii"))
     except (ValueError, RecursionError):
         raise MalformedProofError(
             "this is not a proof: it is not JSON, or it is cut short",
             hint="expected a .medproof file made by 'medanchor proof export'; ask for it again",
         ) from None
-    proof = _proof(tree)
+    proof = _proof(tree, anchor)
     if serialise_proof(proof) != data:
         raise MalformedProofError(
             "the proof is not written in its one canonical form",
@@ -119,8 +116,8 @@ def serialise_proof(proof: Proof) -> bytes:
             "raw": proof.record.raw.hex(),
             "salt": proof.record.salt.hex(),
         },
-        "signer": {"key": _base64(proof.key)},
-        "statement": _base64(proof.envelope),
+        "signer": {"key": to_base64(proof.key)},
+        "statement": to_base64(proof.envelope),
         "version": VERSION,
     }
     head = b"{" if proof.anchor is None else b'{"anchor":' + serialise_anchor(proof.anchor) + b","
@@ -151,6 +148,26 @@ def serialise_anchor(anchor: Anchor) -> bytes:
     )
 
 
+def _parse_anchor_of(data: bytes) -> tuple[Anchor | None, bytes]:
+    """Return the anchor that a proof begins with, if it does, and the proof without it.
+
+    The records of a day share the longest part of their proofs, so it is read once. Where it ends is guessed here, and
+    settled by `parse_proof`, which writes the proof again and compares.
+    """
+    anchor, comma, rest = data.partition(_AFTER_ANCHOR)
+    if not comma or not anchor.startswith(_BEFORE_ANCHOR):
+        return None, data
+    try:
+        return parse_anchor(anchor[len(_BEFORE_ANCHOR) :]), b"{" + _AFTER_ANCHOR[1:] + rest
+    except MalformedProofError:
+        return None, data  # what is wrong is told when the whole is read
+
+
+_BEFORE_ANCHOR = b'{"anchor":'
+_AFTER_ANCHOR = b',"bundle":'
+
+
+@lru_cache(maxsize=16)
 def parse_anchor(data: bytes) -> Anchor:
     """Return the anchor that `data` is, as `serialise_anchor` wrote it. Raises MalformedProofError."""
     try:
@@ -160,52 +177,6 @@ def parse_anchor(data: bytes) -> Anchor:
     if serialise_anchor(anchor) != data:
         raise MalformedProofError("the anchor is not written in its one canonical form")
     return anchor
-
-
-def canonical_json(tree: object) -> bytes:
-    """Return `tree` as ASCII JSON with keys sorted and no white space."""
-    return json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
-
-
-def members(value: object, *names: str, optional: Sequence[str] = ()) -> Fields:
-    """Return `value` as a JSON object with exactly `names`, and maybe `optional`. Raises MalformedProofError."""
-    if not isinstance(value, dict):
-        raise MalformedProofError("expected a JSON object")
-    found = set(value)
-    if not set(names) <= found <= {*names, *optional}:
-        raise MalformedProofError(
-            f"expected the members {', '.join(names)}; found {', '.join(sorted(found)) or 'none'}"
-        )
-    return cast("Fields", value)
-
-
-def text(value: object) -> str:
-    """Return `value` as a string. Raises MalformedProofError."""
-    if not isinstance(value, str):
-        raise MalformedProofError("expected a string")
-    return value
-
-
-def number(value: object) -> int:
-    """Return `value` as an integer from 0 to 2**63 - 1 (a bool is none). Raises MalformedProofError."""
-    if type(value) is not int or not 0 <= value <= MAX_NUMBER:
-        raise MalformedProofError("expected a whole number from 0 to 2^63 - 1")
-    return value
-
-
-def from_base64(value: object, *, length: int | None = None) -> bytes:
-    """Return the bytes that `value` spells in padded standard Base64, and only so. Raises MalformedProofError."""
-    try:
-        data = base64.b64decode(text(value), validate=True)
-    except (binascii.Error, ValueError):
-        raise MalformedProofError("expected padded standard Base64") from None
-    if _base64(data) != value or length not in (None, len(data)):
-        raise MalformedProofError("expected Base64 that re-encodes to itself, of the right length")
-    return data
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
 
 
 def _check_depth(data: bytes) -> None:
@@ -220,7 +191,7 @@ def _check_depth(data: bytes) -> None:
 _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 
 
-def _proof(value: object) -> Proof:
+def _proof(value: object, anchor: Anchor | None) -> Proof:
     tree = members(value, "bundle", "ledger", "record", "signer", "statement", "version", optional=("anchor",))
     if number(tree["version"]) != VERSION:
         raise MalformedProofError(
@@ -228,14 +199,16 @@ def _proof(value: object) -> Proof:
             hint="a newer medanchor made this proof; use that version to verify it",
         )
     ledger = members(tree["ledger"], "index", "origin", "path", "size")
+    envelope = from_base64(tree["statement"])
+    parse_envelope(envelope)  # malformed is malformed, however well the rest verifies
     return Proof(
         record=_record(tree["record"]),
         bundle=_position(members(tree["bundle"], "index", "path", "size")),
-        envelope=from_base64(tree["statement"]),
+        envelope=envelope,
         key=from_base64(members(tree["signer"], "key")["key"], length=PUBLIC_KEY_LENGTH),
-        origin=text(ledger["origin"]),
+        origin=check_origin(text(ledger["origin"])),
         ledger=_position(ledger),
-        anchor=_anchor(tree["anchor"]) if "anchor" in tree else None,
+        anchor=_anchor(tree["anchor"]) if "anchor" in tree else anchor,
     )
 
 

@@ -3,15 +3,15 @@
 The envelope's exact bytes are the ledger's entry: they are parsed to be read, never written again to be verified.
 """
 
-import base64
 import json
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 
 from medanchor.core.checkpoint import check_origin
+from medanchor.core.encoding import canonical_json, from_base64, members, number, text, to_base64
 from medanchor.core.hashes import Hash, hash_from_hex
-from medanchor.core.proof import canonical_json, from_base64, members, number, text
 from medanchor.core.signature import SIGNATURE_LENGTH, Sign, key_id, signature_holds
 from medanchor.errors import MalformedProofError, Step, VerificationError
 
@@ -53,9 +53,13 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A signed statement, as read from its exact bytes; the signature is 64 bytes, `key_id` the SHA-256 of the key."""
+    """A signed statement, as read from its exact bytes; the signature is 64 bytes, `key_id` the SHA-256 of the key.
+
+    `root` is the bundle's root beside the payload, where OpenTimestamps can reach it; step 2 compares the two.
+    """
 
     statement: Statement
+    root: Hash
     key_id: Hash
     message: bytes
     signature: bytes
@@ -66,13 +70,13 @@ def sign_statement(statement: Statement, key: bytes, sign: Sign) -> bytes:
     body = canonical_json(_statement_tree(statement))
     return canonical_json(
         {
-            "payload": base64.b64encode(body).decode("ascii"),
+            "payload": to_base64(body),
             "payloadType": PAYLOAD_TYPE,
             "records": statement.root.hex(),
             "signatures": [
                 {
                     "keyid": key_id(key).hex(),
-                    "sig": base64.b64encode(sign(pre_authentication_encoding(body))).decode("ascii"),
+                    "sig": to_base64(sign(pre_authentication_encoding(body))),
                 }
             ],
         }
@@ -85,24 +89,35 @@ def pre_authentication_encoding(body: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(body), body)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)
 def parse_envelope(data: bytes) -> Envelope:
     """Return the signed statement in an envelope's bytes; whether the signature holds is `verify_envelope`'s business.
 
-    Remembered, because the records of one bundle share it. Raises MalformedProofError at step 3.
+    Remembered, because the records of one bundle share it. Raises MalformedProofError (step 0).
     """
-    try:
-        return _envelope(data)
-    except MalformedProofError as error:
-        raise MalformedProofError(f"the statement is malformed: {error.message}", step=Step.STATEMENT) from None
+    outer = members(_decode(data), "payload", "payloadType", "records", "signatures")
+    if outer["payloadType"] != PAYLOAD_TYPE:
+        raise MalformedProofError(f"expected the payload type {PAYLOAD_TYPE}")
+    body = from_base64(outer["payload"])
+    signatures = outer["signatures"]
+    if not isinstance(signatures, list) or len(signatures) != 1:
+        raise MalformedProofError("expected exactly one signature")
+    signature = members(signatures[0], "keyid", "sig")
+    return Envelope(
+        statement=_statement(_decode(body)),
+        root=hash_from_hex(outer["records"]),
+        key_id=hash_from_hex(signature["keyid"]),
+        message=pre_authentication_encoding(body),
+        signature=from_base64(signature["sig"], length=SIGNATURE_LENGTH),
+    )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)
 def verify_envelope(data: bytes, key: bytes) -> Statement:
     """Return the statement that the holder of `key` (an Ed25519 public key, 32 bytes) signed in these exact bytes.
 
     Whose key that is, and whether to believe it, is the caller's business. Raises VerificationError at step 3 if the
-    envelope is malformed, names another key, or its signature is not of `key` (RFC 8032; DSSE).
+    envelope names another key, or its signature is not of `key` (RFC 8032; DSSE), and at step 0 if it is malformed.
     """
     envelope = parse_envelope(data)
     if envelope.key_id != key_id(key):
@@ -110,26 +125,6 @@ def verify_envelope(data: bytes, key: bytes) -> Statement:
     if not signature_holds(key, envelope.signature, envelope.message):
         raise VerificationError("the signature under the statement is not of the proof's key", step=Step.STATEMENT)
     return envelope.statement
-
-
-def _envelope(data: bytes) -> Envelope:
-    outer = members(_decode(data), "payload", "payloadType", "records", "signatures")
-    if outer["payloadType"] != PAYLOAD_TYPE:
-        raise MalformedProofError(f"expected the payload type {PAYLOAD_TYPE}")
-    body = from_base64(outer["payload"])
-    statement = _statement(_decode(body))
-    if outer["records"] != statement.root.hex():
-        raise VerificationError("the root beside the payload is not the payload's subject", step=Step.BUNDLE)
-    signatures = outer["signatures"]
-    if not isinstance(signatures, list) or len(signatures) != 1:
-        raise MalformedProofError("expected exactly one signature")
-    signature = members(signatures[0], "keyid", "sig")
-    return Envelope(
-        statement=statement,
-        key_id=hash_from_hex(signature["keyid"]),
-        message=pre_authentication_encoding(body),
-        signature=from_base64(signature["sig"], length=SIGNATURE_LENGTH),
-    )
 
 
 def _decode(data: bytes) -> object:
@@ -169,9 +164,12 @@ def _subject_root(value: object) -> Hash:
 
 
 def _time(value: object) -> str:
-    if not _TIME.match(text(value)):
-        raise MalformedProofError("expected a time like 2026-11-21T18:04:05Z")
-    return text(value)
+    try:
+        if _TIME.match(text(value)) and datetime.fromisoformat(text(value)):
+            return text(value)
+    except ValueError:  # the thirtieth of February
+        pass
+    raise MalformedProofError("expected a time like 2026-11-21T18:04:05Z")
 
 
 def _one_of(allowed: tuple[str, ...], value: object) -> str:

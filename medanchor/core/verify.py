@@ -23,7 +23,7 @@ from medanchor.core.header import (
 from medanchor.core.merkle import leaf_hash, root_from_inclusion
 from medanchor.core.proof import Anchor, Proof
 from medanchor.core.signature import key_id
-from medanchor.core.statement import Statement, parse_envelope, verify_envelope
+from medanchor.core.statement import Envelope, Statement, parse_envelope, verify_envelope
 from medanchor.core.transaction import anchored_payload, coinbase_height, parse_transaction, txid
 from medanchor.errors import PendingError, Step, VerificationError
 
@@ -122,7 +122,7 @@ def check_evidence(proof: Proof) -> Statement:
 
     Returns the statement, which is only believed once step 3 has passed.
     """
-    check_bundle(proof, parse_envelope(proof.envelope).statement)
+    check_bundle(proof, parse_envelope(proof.envelope))
     statement = verify_envelope(proof.envelope, proof.key)
     if statement.ledger != proof.origin:
         raise VerificationError("the statement was made for another ledger than the proof's", step=Step.LEDGER)
@@ -130,13 +130,15 @@ def check_evidence(proof: Proof) -> Statement:
     return statement
 
 
-def check_bundle(proof: Proof, statement: Statement) -> None:
+def check_bundle(proof: Proof, envelope: Envelope) -> None:
     """Step 2, BUNDLE: the root implied by the entry is the statement's subject, and the sizes agree."""
-    if proof.bundle.size != statement.records:
+    statement, position = envelope.statement, proof.bundle
+    if envelope.root != statement.root:
+        raise VerificationError("the root beside the statement's payload is not its subject", step=Step.BUNDLE)
+    if position.size != statement.records:
         raise VerificationError(
-            f"expected a bundle of {statement.records} records as signed, found {proof.bundle.size}", step=Step.BUNDLE
+            f"expected a bundle of {statement.records} records as signed, found {position.size}", step=Step.BUNDLE
         )
-    position = proof.bundle
     leaf = leaf_hash(proof.record.entry())
     if root_from_inclusion(leaf, position.index, position.size, position.path, step=Step.BUNDLE) != statement.root:
         raise VerificationError("the record is not in the bundle that was signed", step=Step.BUNDLE)
@@ -147,12 +149,12 @@ def ledger_root(proof: Proof) -> Hash:
     return _ledger_root(proof.envelope, proof.ledger.index, proof.ledger.size, proof.ledger.path)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)
 def _ledger_root(envelope: bytes, index: int, size: int, path: tuple[Hash, ...]) -> Hash:
     return root_from_inclusion(leaf_hash(envelope), index, size, path, step=Step.LEDGER)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)
 def check_anchor(anchor: Anchor, head: TreeHead) -> Header:
     """Steps 5 to 7, COMMITMENT, TRANSACTION and HEADER: `anchor` ties `head` to a block header, which is returned.
 

@@ -12,11 +12,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from medanchor.core.commitment import COMPONENTS, Record, TreeHead, anchor_script, payload
+from medanchor.core.encoding import MAX_NUMBER, canonical_json
 from medanchor.core.hashes import Hash, sha256, sha256d
 from medanchor.core.header import Network
 from medanchor.core.merkle import MAX_PATH, inclusion_path, leaf_hash, nodes_of, root_of
-from medanchor.core.proof import MAX_NUMBER, Anchor, Block, Branch, Coinbase, Position, Proof, canonical_json
-from medanchor.core.statement import Statement, sign_statement
+from medanchor.core.proof import Anchor, Block, Branch, Coinbase, Position, Proof
+from medanchor.core.statement import FOLLOWS, MEANINGS, REASONS, Follows, Statement, sign_statement
 from medanchor.errors import VerificationError
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "proofs" / "v1"
@@ -215,13 +216,31 @@ records = st.sampled_from(sorted(COMPONENTS)).flatmap(
         st.lists(hashes, min_size=COMPONENTS[kind], max_size=COMPONENTS[kind]).map(tuple),
     )
 )
+origins = st.from_regex(r"[A-Za-z0-9._~/-]{1,255}", fullmatch=True)
+any_statements = st.builds(
+    Statement,
+    root=hashes,
+    records=numbers,
+    time=st.datetimes().map(lambda time: f"{time.isoformat(timespec='seconds')}Z"),
+    ledger=origins,
+    meaning=st.sampled_from(MEANINGS),
+    follows=st.lists(st.builds(Follows, numbers, st.sampled_from(FOLLOWS), st.sampled_from(REASONS)), max_size=3).map(
+        tuple
+    ),
+)
+envelopes = st.builds(
+    lambda statement, key, signature: sign_statement(statement, key, lambda _: signature),
+    any_statements,
+    st.binary(min_size=32, max_size=32),
+    st.binary(min_size=64, max_size=64),
+)
 proofs = st.builds(
     Proof,
     record=records,
     bundle=positions,
-    envelope=st.binary(max_size=300),
+    envelope=envelopes,
     key=st.binary(min_size=32, max_size=32),
-    origin=st.text(max_size=30),
+    origin=origins,
     ledger=positions,
     anchor=st.none() | anchors,
 )

@@ -117,6 +117,7 @@ BAD_BODIES = {
     "negative-size": f"a.example\n-9\n{ROOT}\n",
     "no-size": f"a.example\n\n{ROOT}\n",
     "size-of-20-digits": f"a.example\n{10**19}\n{ROOT}\n",
+    "size-of-64-bits": f"a.example\n{1 << 63}\n{ROOT}\n",
     "size-in-arabic-digits": f"a.example\n\u0669\n{ROOT}\n",
     "root-of-31-bytes": f"a.example\n9\n{base64.b64encode(bytes(31)).decode()}\n",
     "root-of-33-bytes": f"a.example\n9\n{base64.b64encode(bytes(33)).decode()}\n",

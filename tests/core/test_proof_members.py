@@ -8,15 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from making import KEY, attempt, changed_member, make_proof, modest
 
+from medanchor.core.encoding import from_base64, members, number, text
 from medanchor.core.header import Network
-from medanchor.core.proof import (
-    from_base64,
-    members,
-    number,
-    parse_proof,
-    serialise_proof,
-    text,
-)
+from medanchor.core.proof import parse_proof, serialise_proof
 from medanchor.errors import MalformedProofError, Step
 
 PROOF = make_proof()
@@ -70,16 +64,17 @@ def test_an_object_has_its_members_and_no_others(path):
     for name in filter(None, path.split(".")):
         tree = tree[name]
     lead = f"{path}." if path else ""
-    refused(changed(f"{lead}algorithm", "sha256"), "expected the members")
-    refused(changed(f"{lead}\ud800", 1), "expected the members")
+    expected = f"with the members {', '.join(sorted(set(tree) - {'anchor'}))} and no others"
+    for name in ("algorithm", "\ud800", "\x1b[2J"):
+        assert name not in refused(changed(lead + name, 1), expected).message  # a terminal is not to be written to
     for name in set(tree) - {"anchor"}:
-        refused(changed(lead + name, ...), "expected the members")
+        refused(changed(lead + name, ...), expected)
     for value in [None, [], "", 1, True] if path else []:
         refused(changed(path, value), "expected a JSON object")
 
 
-def test_an_empty_object_is_named_as_such():
-    refused(b"{}\n", "found none")
+def test_an_empty_object_is_told_what_is_missing():
+    refused(b"{}\n", "expected a JSON object with the members bundle, ledger, record, signer, statement, version and")
 
 
 HEX = {"record.raw": 32, "record.salt": 16, "anchor.block.header": 80}
@@ -136,11 +131,42 @@ def test_an_unknown_kind_is_refused(kind):
     refused(changed("record.kind", kind), "expected a record kind from 0 to 4")
 
 
-@pytest.mark.parametrize("origin", ["\ud800", "\udfff\ud800", "\U0001f600", "é", "\x00", '"\\', "\x7f", "\u2028", ""])
-def test_any_origin_comes_back_as_it_is_spelled(origin):
-    """Whether it is an origin at all is the statement's business: it must name the same (step 4)."""
-    data = changed("ledger.origin", origin)
+def test_an_origin_is_of_a_few_characters_only():
+    allowed = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~/-")
+    for character in map(chr, range(256)):
+        data = changed("ledger.origin", f"a{character}")
+        if character in allowed:
+            assert parse_proof(data).origin == f"a{character}"
+        else:
+            refused(data, "expected an origin of letters, digits")
+
+
+@pytest.mark.parametrize(
+    "origin", ["\ud800", "\U0001f600", "\u0660", "\u2028", "\uff0e", "", "a" * 256, "clinic\n", "a b"]
+)
+def test_no_origin_but_those(origin):
+    """Whether it is the ledger that the statement names is asked in step 4; whether it is one at all, here."""
+    refused(changed("ledger.origin", origin), "expected an origin of letters, digits")
+    for value in (None, 7, ["clinic.example"]):
+        refused(changed("ledger.origin", value), "expected a string")
+
+
+def test_the_longest_origin_comes_back():
+    data = changed("ledger.origin", "a" * 255)
     assert serialise_proof(parse_proof(data)) == data
+
+
+MALFORMED = {
+    "empty": b"", "no-json": b"\xff", "no-envelope": b"{}", "spaced": PROOF.envelope + b"\n",
+    "unsigned": json.dumps({**json.loads(PROOF.envelope), "signatures": []}).encode(),
+    "deep": b"[" * 100_000 + b"]" * 100_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("envelope", MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_statement_is_a_malformed_proof(envelope):
+    """Read as the file is read: no step after the first sees a statement that is none."""
+    refused(changed("statement", base64.b64encode(envelope).decode()))
 
 
 def test_the_small_readers_refuse_by_themselves():

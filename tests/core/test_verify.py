@@ -103,6 +103,15 @@ def test_step_2_another_place_or_another_entry(path, value):
     refused(replaced(PROOF, path, value), Step.BUNDLE, "the record is not in the bundle that was signed")
 
 
+def test_step_2_the_root_beside_the_payload_is_the_subject():
+    """What OpenTimestamps can reach: a payload for one bundle and a hexadecimal root for another must not pass."""
+    envelope = PROOF.envelope.replace(b'"records":"' + ROOT.hex().encode(), b'"records":"' + OTHER.hex().encode())
+    assert OTHER.hex().encode() in envelope
+    proof = around(RECORD, position_of(ENTRIES, 1), envelope)
+    refused(proof, Step.BUNDLE, "the root beside the statement's payload is not its subject")
+    refused(parse_proof(serialise_proof(proof)), Step.BUNDLE, "is not its subject")
+
+
 def test_step_2_shape():
     path = PROOF.bundle.path
     refused(replaced(PROOF, "bundle.path", path[1:]), Step.BUNDLE, "expected a path of 2 hashes, found 1")
@@ -133,9 +142,14 @@ def test_step_3_signature_and_key():
     refused(
         replaced(PROOF, "key", bytes(32)), Step.STATEMENT, "the statement names another key than the proof's signer"
     )
-    refused(around(RECORD, position, b"{}"), Step.STATEMENT, "the statement is malformed")
-    refused(around(RECORD, position, b"[" * 991 + b"]" * 991), Step.STATEMENT, "the statement is malformed")
-    refused(signed(meaning="blessing"), Step.STATEMENT, "expected one of authorship, review")
+
+
+def test_step_0_a_malformed_statement_whoever_made_the_proof():
+    """parse_proof has refused it before; a Proof put together by other means is refused for the same reason."""
+    position = position_of(ENTRIES, 1)
+    refused(around(RECORD, position, b"{}"), Step.FORMAT, "expected a JSON object with the members")
+    refused(around(RECORD, position, b"[" * 991 + b"]" * 991), Step.FORMAT, "expected")
+    refused(signed(meaning="blessing"), Step.FORMAT, "expected one of authorship, review")
 
 
 def test_step_3_a_key_of_small_order_signs_nothing():
