@@ -7,8 +7,6 @@ on a real chain with nothing to install. Its coins are worth nothing and anybody
 Bitcoin Core opens too (`bitcoind -regtest -datadir=DIRECTORY`, on a copy or while nothing else uses it).
 """
 
-import shutil
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +19,7 @@ from medanchor.core.commitment import PAYLOAD_LENGTH
 from medanchor.core.hashes import HASH_LENGTH, Hash, sha256d
 from medanchor.core.header import HEADER_LENGTH, Header, Network
 from medanchor.core.proof import Anchor, Block, Coinbase
-from medanchor.errors import ChainError, UsageError, WalletError
+from medanchor.errors import ChainError, TransactionRefusedError, UsageError, WalletError
 
 CONFIRMATIONS = 6
 INITIAL_HEIGHT = 101
@@ -34,8 +32,8 @@ _MEDIAN_SPAN = 11
 class EmbeddedChain:
     """A `Chain` and, as it pays itself, a `Wallet` too, kept in `directory`. Nothing is opened before it is needed.
 
-    `now` tells the time in seconds since 1970; `confirmations` is how deep `submit` buries a transaction, its own block
-    included. Any number of processes may use one directory: each operation waits for its turn.
+    `now` tells the time in seconds since 1970; `confirmations`, at least 1, is how deep `submit` buries a transaction,
+    its own block included. Any number of processes may use one directory: each operation waits for its turn.
     """
 
     network = Network.REGTEST
@@ -45,7 +43,7 @@ class EmbeddedChain:
         self._directory = directory
         self._data = directory / "regtest"
         self._now = now
-        self._confirmations = confirmations
+        self._confirmations = max(confirmations, 1)
 
     def create(self) -> None:
         """Make the chain, 101 blocks high, if it is not there; every other operation does so too when it needs it."""
@@ -93,7 +91,7 @@ class EmbeddedChain:
     def submit(self, transaction: bytes) -> None:
         """Mine `transaction`, then empty blocks until it has its confirmations; if it is mined, only those it lacks.
 
-        Raises ChainError if it is not valid in the next block; then nothing is mined.
+        Raises TransactionRefusedError if it is not valid in the next block; then nothing is mined.
         """
         from medanchor.chain import blocks
 
@@ -130,7 +128,9 @@ class EmbeddedChain:
         """Return how many blocks the best chain has, each of them read from the disk and hashed again.
 
         Recomputes each block's hash, link, Merkle root and witness commitment, because the engine itself looks at an
-        old block only when asked for it. Raises ChainError naming the first damaged one.
+        old block only when asked for it. The databases are not looked at, nor the four bytes before each block that
+        give its length: what they say is made again from the blocks, or missed in a rebuild. Raises ChainError naming
+        the first damaged block.
         """
         from medanchor.chain import blocks
 
@@ -158,6 +158,8 @@ class EmbeddedChain:
 
     def _make(self, lock: Lock) -> None:
         """Make a new chain beside its place and move it there whole: a chain that is there is a complete one."""
+        import shutil
+
         if lock.highest:
             raise self._damaged("its blocks are gone")
         refuse_if_full(self._directory)
@@ -186,15 +188,16 @@ class EmbeddedChain:
             kernel.offer(block)
             recent = [*recent[1 - _MEDIAN_SPAN :], block[:HEADER_LENGTH]]
             if height > tip and (kernel.height != height or kernel.header(height) != recent[-1]):
-                raise ChainError(f"Bitcoin Core's rules refuse the block: {kernel.reason}")
+                refused = TransactionRefusedError if batch else ChainError  # an empty block can hold nothing wrong
+                raise refused(f"Bitcoin Core's rules refuse the block: {kernel.reason}")
 
     def _block_time(self, recent: Sequence[bytes], *, age: int) -> int:
         """Return a time for the block after `recent` headers: `age` seconds ago, but above their median (BIP 113).
 
         Never later than this machine's clock: the engine reads that one, and refuses what is two hours ahead of it.
         """
-        median = statistics.median_high(Header.parse(header).time for header in recent)
-        return max(min(self._now(), int(time.time())) - age, median + 1)
+        times = sorted(Header.parse(header).time for header in recent)
+        return max(min(self._now(), int(time.time())) - age, times[len(times) // 2] + 1)
 
     def _damaged(self, found: str) -> ChainError:
         return ChainError(f"the chain in {self._directory} is damaged: {found}", hint=START_AFRESH)

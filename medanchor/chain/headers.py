@@ -73,7 +73,10 @@ def read_headers_file(path: Path) -> list[bytes]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot read the headers in {path}: {(error.strerror or str(error)).lower()}") from error
+        raise UsageError(
+            f"cannot read the headers in {path}: {(error.strerror or str(error)).lower()}",
+            hint="name a file that 'medanchor chain export' made",
+        ) from error
     if len(data) % HEADER_LENGTH:
         raise MalformedProofError(
             f"expected headers of {HEADER_LENGTH} bytes in {path}, found {len(data)} bytes in all",

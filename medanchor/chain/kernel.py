@@ -8,16 +8,17 @@ it, therefore `Kernel` hands out bytes and numbers only.
 Importing `pbk` takes 0.2 s, so it is imported when an engine is opened and no sooner.
 """
 
-import shutil
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medanchor.chain.lock import ctrl_c_later
 from medanchor.core.hashes import Hash
 from medanchor.core.header import Network
-from medanchor.errors import ChainError
+from medanchor.errors import ChainError, TransactionRefusedError
 
 if TYPE_CHECKING:
     import pbk
@@ -34,6 +35,8 @@ _LOG_LINES = 200
 ROOM = 80 << 20
 """Bytes free on the disk without which nothing is written: block files grow by 16 MiB at once, and undo files by 1."""
 
+_MAGIC = bytes.fromhex("fabfb5da")  # before each block in a file; regtest's, as no other chain is kept on the disk
+_BAD_TRANSACTION = "bad-txns-"
 _ERROR_MARK = "[error] "
 _MAKE_ROOM = "make room and try again; what was there before is still there"
 START_AFRESH = (
@@ -44,6 +47,7 @@ _EXCUSES = {
         "another program has it open",
         "is a Bitcoin Core node running there? Stop it",
     ),
+    "Permission denied": ("this user may not write some of its files", "run this as the user who owns them"),
     "from the future": ("its newest block is later than this machine's clock", "set the clock right, then try again"),
 }
 """What the engine logs when it cannot open databases that are sound."""
@@ -77,7 +81,8 @@ class Kernel:
     def offer(self, block: bytes) -> None:
         """Hand the engine a block. That it takes it does not make it valid: look whether it became the tip.
 
-        Raises ChainError if the block is refused at once: its header, its form, or a block it does not follow.
+        Raises ChainError if the block is refused at once: its header, its form, or a block it does not follow; and
+        TransactionRefusedError if a transaction in it is.
         """
         import pbk
 
@@ -86,7 +91,9 @@ class Kernel:
         try:
             self._manager.process_block(pbk.Block(block))
         except (pbk.KernelException, RuntimeError) as error:
-            raise ChainError(f"Bitcoin Core's rules refuse the block: {self.reason}") from error
+            # Of all that can be wrong with a block, only its transactions are not of our own making.
+            refused = TransactionRefusedError if _BAD_TRANSACTION in self.reason else ChainError
+            raise refused(f"Bitcoin Core's rules refuse the block: {self.reason}") from error
 
     def offer_header(self, header: bytes) -> str | None:
         """Return which rule of the network a header (80 bytes) breaks, or None if the engine has taken it.
@@ -108,10 +115,11 @@ class Kernel:
 
         pbk.set_log_level_category(pbk.LogCategory.VALIDATION, pbk.LogLevel.DEBUG)
         pbk.enable_log_category(pbk.LogCategory.VALIDATION)
+        self._log.clear()
         try:
             self._manager.process_block_header(pbk.BlockHeader(header))
         except (pbk.KernelException, RuntimeError):
-            return self._log[-1].partition(", ")[2].strip() or "no reason given"
+            return "".join(self._log).rpartition(", ")[2].strip() or "no reason given"
         finally:
             pbk.disable_log_category(pbk.LogCategory.VALIDATION)
         return "refused once, then taken"
@@ -128,7 +136,7 @@ class Kernel:
         try:
             return self._manager.blocks[self._entry(height)]
         except RuntimeError as error:
-            raise ChainError(f"block {height} cannot be read from the disk: {self.reason}") from error
+            raise ChainError(f"block {height} cannot be read: {self.reason}", hint=START_AFRESH) from error
 
 
 @contextmanager
@@ -145,8 +153,8 @@ def opened(
 
     Its databases are made again from its block files if `rebuild` asks for it, if they cannot be opened, and if they
     end below the height `at_least` that the chain is known to have. `in_memory` keeps them off the disk, for a chain
-    that is thrown away. On leaving, all that was accepted is on the disk. `sound` is told the height when
-    the databases are known to need no rebuilding next time.
+    that is thrown away. On leaving, all that was accepted is on the disk. `sound` is told the height when the databases
+    are known to need no rebuilding next time.
 
     Raises ChainError if it cannot be opened, or not up to that height, and if what it accepted could not be written.
     """
@@ -154,14 +162,18 @@ def opened(
 
     log: deque[str] = deque(maxlen=_LOG_LINES)
     failures: list[str] = []
-    with pbk.LoggingConnection(lambda line: log.append(line)), ExitStack() as closing:  # noqa: PLW0108 - pbk inspects it
+    with (
+        ctrl_c_later(),
+        pbk.LoggingConnection(lambda line: log.append(line)),  # noqa: PLW0108 - pbk inspects it
+        ExitStack() as closing,
+    ):
         options = _options(directory, _context(network, failures), in_memory=in_memory)
         manager = None if rebuild else _usable(options, at_least, closing, log)
         if manager is None and not rebuild and (excuse := _excuse(directory, log)):
             sound(at_least)
             raise excuse
         if manager is None:
-            refuse_if_full(directory)
+            _refuse_to_rebuild(directory, at_least)
             options.set_wipe_dbs(True, True)
             manager = _usable(options, at_least, closing, log)
         if manager is None:
@@ -181,7 +193,8 @@ def opened(
 
 def refuse_if_full(directory: Path) -> None:
     """Raise ChainError unless the disk has room for what the engine writes, and for the 50 MiB it leaves free."""
-    free = shutil.disk_usage(directory).free
+    disk = os.statvfs(directory)
+    free = disk.f_bavail * disk.f_frsize
     if free < ROOM:
         found = f"expected at least {ROOM >> 20} MiB free on the disk of {directory}, found {free >> 20}"
         raise ChainError(found, hint=_MAKE_ROOM)
@@ -193,7 +206,10 @@ def _options(directory: Path, context: "pbk.Context", *, in_memory: bool) -> "pb
     try:
         options = pbk.ChainstateManagerOptions(context, str(directory.absolute()), str(directory.absolute() / "blocks"))
     except (RuntimeError, UnicodeEncodeError) as error:
-        raise ChainError(f"expected a directory for a chain, and a name in UTF-8, found {str(directory)!a}") from error
+        raise ChainError(
+            f"expected a directory for a chain at {str(directory)!a}, found something else",
+            hint="is a file in its place, or its name not UTF-8? Move it away, or name another",
+        ) from error
     options.update_block_tree_db_in_memory(in_memory)
     options.update_chainstate_db_in_memory(in_memory)
     return options
@@ -236,6 +252,27 @@ def _usable(
     return None
 
 
+def _refuse_to_rebuild(directory: Path, at_least: int) -> None:
+    """Raise ChainError if a rebuild would fail, or destroy what may still be mended by hand.
+
+    The engine writes a genesis block over the beginning of a block file in which it finds none: over honest blocks, if
+    only the key is lost with which that file is obfuscated.
+    """
+    refuse_if_full(directory)
+    if at_least and _magic(directory / "blocks") != _MAGIC:
+        raise ChainError(f"the chain in {directory} is damaged: its block file cannot be read", hint=START_AFRESH)
+
+
+def _magic(blocks: Path) -> bytes:
+    """Return the first four bytes of the first block file, made legible; none if it or its key is not there."""
+    try:
+        key = (blocks / "xor.dat").read_bytes()
+        with (blocks / "blk00000.dat").open("rb") as file:
+            return bytes(byte ^ mask for byte, mask in zip(file.read(len(_MAGIC)), key, strict=False))
+    except FileNotFoundError:
+        return b""
+
+
 def _excuse(directory: Path, log: "deque[str]") -> ChainError | None:
     """Return the error for databases that cannot be opened and may be sound: to make them again would mend nothing."""
     for sign, (cause, hint) in _EXCUSES.items():
@@ -248,4 +285,4 @@ def _last_error(log: "deque[str]") -> str:
     """Return the engine's last line marked as an error, else its last line, without the time in front."""
     errors = [line.partition(_ERROR_MARK)[2] for line in log if _ERROR_MARK in line]
     last = errors[-1] if errors else log[-1].partition(" ")[2] if log else "no reason given"
-    return last.strip()
+    return last.strip().removesuffix(".")

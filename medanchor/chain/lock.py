@@ -5,6 +5,7 @@ libbitcoinkernel keeps a second process out as well, but by an error that does n
 
 import fcntl
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,6 +67,26 @@ def exclusive(directory: Path) -> Iterator[Lock]:
                 f"the chain's directory {directory} cannot be used: {(error.strerror or str(error)).lower()}",
                 hint="expected a directory that this user may read and write, or none yet",
             ) from error
+
+
+@contextmanager
+def ctrl_c_later() -> Iterator[None]:
+    """Hold Ctrl-C back until the end: the engine's work is short, and it does not survive being left in the middle.
+
+    Raised in one of its callbacks the exception is lost, and between two calls it tears down what is still in use: both
+    were seen, the second as a segmentation fault. Only the main thread is ever interrupted so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    former = signal.signal(signal.SIGINT, lambda number, _frame: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if former is None else former)
+    if held:
+        raise KeyboardInterrupt
 
 
 @contextmanager

@@ -58,6 +58,6 @@ class Chain(Protocol):
     def submit(self, transaction: bytes) -> None:
         """Hand `transaction` (serialised, with its witness) to the network; handing it over again changes nothing.
 
-        Raises ChainError if the network refuses it.
+        Raises TransactionRefusedError if the network's rules refuse it: it can never be mined as it is.
         """
         ...
