@@ -73,6 +73,10 @@ class ChainError(MedanchorError):
     exit_code = 6
 
 
+class TransactionRefusedError(ChainError):
+    """The network's rules refuse this transaction, as when its coin is gone; one made anew may do."""
+
+
 class WalletError(MedanchorError):
     """The anchoring transaction cannot be funded, signed or sent."""
 

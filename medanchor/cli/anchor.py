@@ -18,7 +18,9 @@ def anchor(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Put the newest state of the ledger into Bitcoin, after finishing what an earlier run began. Made for cron.
+    """Put the newest state of the ledger into Bitcoin.
+
+    What an earlier run began is finished first; run twice, it anchors once. Made for cron.
 
     Example: medanchor anchor --quiet
     """
@@ -40,7 +42,7 @@ def tell_anchor(store: "Store", result: "AnchorResult", out: Output) -> None:
     """Say what a run of `anchor` did."""
     size = store.size()
     if result.newest is None:
-        out.result("nothing to anchor: the ledger is empty", anchored=False, entries=0)
+        out.result("nothing to anchor: the ledger is empty", **anchor_fields(result, size))
         return
     lines = [anchor_sentence(result.newest) if result.made else f"nothing to do: {plural(size, 'entry')} anchored"]
     if result.reorganised:
@@ -56,8 +58,11 @@ def anchor_fields(result: "AnchorResult", size: int) -> dict[str, object]:
     from medanchor.notary.anchor import transaction_id
 
     row = result.newest
-    fields: dict[str, object] = {"anchored": result.made, "entries": size, "reorganised": len(result.reorganised)}
-    if row and row.evidence:
-        fields |= {"height": row.evidence.block.height, "network": row.evidence.network.value}
-        fields |= {"transaction": display(transaction_id(row)), "finished": len(result.finished)}
-    return fields
+    return {
+        "anchored": result.made,
+        "entries": size,
+        "finished": len(result.finished),
+        "reorganised": len(result.reorganised),
+        "height": row.evidence.block.height if row and row.evidence else None,
+        "transaction": display(transaction_id(row)) if row else None,
+    }

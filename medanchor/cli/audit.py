@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medanchor.cli import options
-from medanchor.cli.context import has_chain, open_chain, readable_store
+from medanchor.cli.context import has_chain, open_chain, open_store
 from medanchor.cli.output import Output, name_of, plural
 from medanchor.cli.records import problem_fields, problem_lines
-from medanchor.errors import PartialError, VerificationError
+from medanchor.errors import PartialError, Step, VerificationError
 
 if TYPE_CHECKING:
     from medanchor.notary.audit import Audit
@@ -24,28 +24,41 @@ def audit(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Compute everything again: ledger, signatures, checkpoints, bundles, anchors, and every stamped record on disk.
+    """Compute everything again, and read every stamped record.
+
+    Ledger, signatures, checkpoints, bundles, anchors and chain; then the records on disk.
 
     Example: medanchor audit --quiet
     """
     from medanchor.notary.audit import audit as audit_vault
 
     out = Output(json, quiet, verbose)
-    with readable_store(vault) as store, out.progress("checked") as advance:
+    with open_store(vault, read_only=True) as store, out.progress("checked") as advance:
         chain = open_chain(store, 1) if has_chain(store) else None
         if chain is not None:
             chain.check()
         result = audit_vault(store, chain, sweep=not no_sweep, progress=advance)
-    out.result(*_lines(result, swept=not no_sweep), **_fields(result, out))
+    lines = _lines(result, swept=not no_sweep, asked=chain is not None)
+    out.result(*lines, **_fields(result, out), chain_asked=chain is not None)
     for line in result.damage if out.quiet else ():
         out.warn(line)
-    if result.damage or result.findings:
-        raise typer.Exit(VerificationError.exit_code)
+    _fail_if_wrong(result, out)
+
+
+def _fail_if_wrong(result: "Audit", out: Output) -> None:
+    if result.damage:
+        hint = "keep it as it is for whoever looks into it, and restore a copy from a backup"
+        out.fail(VerificationError("the vault is damaged", step=Step.LEDGER, hint=hint))
+    if result.findings:
+        message = f"{plural(len(result.findings), 'record')} on disk not as last stamped"
+        hint = f"{out.see()}; were they edited or moved? Then stamp them again, else restore them from a backup"
+        out.fail(VerificationError(message, step=Step.RECORD, hint=hint))
     if result.unreadable:
-        raise typer.Exit(PartialError.exit_code)
+        message = f"{plural(len(result.unreadable), 'stamped record')} could not be read"
+        out.fail(PartialError(message, hint=f"{out.see()}; mend their permissions and run it again"))
 
 
-def _lines(result: "Audit", *, swept: bool) -> Iterator[str]:
+def _lines(result: "Audit", *, swept: bool, asked: bool) -> Iterator[str]:
     for line in result.damage:
         yield f"DAMAGED: {line}"
     for finding in result.findings:
@@ -54,6 +67,8 @@ def _lines(result: "Audit", *, swept: bool) -> Iterator[str]:
     entries, records, anchors = result.entries, result.records, result.anchors
     checked = f"{plural(entries, 'entry')}, {plural(records, 'record')} and {plural(anchors, 'anchor')} computed again"
     yield f"{checked}: " + ("the vault is damaged" if result.damage else "all of it holds")
+    if anchors and not asked:
+        yield "the chain was not asked: it is not here, or cannot be written"
     if result.damage and swept:
         yield "the records on disk were not read: restore the vault from a backup first"
     elif swept:

@@ -22,7 +22,7 @@ def show(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Say which source of blocks is asked, how high it is, and when its newest block was made.
+    """Say which source of blocks is asked, and its newest block.
 
     Example: medanchor chain show
     """
@@ -62,7 +62,9 @@ def export(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Write the chain's block headers to a file: an auditor gives it to verify as --headers FILE.
+    """Write the chain's block headers to a file, for auditors.
+
+    They give it to verify as --headers FILE.
 
     Example: medanchor chain export headers.bin
     """

@@ -71,10 +71,16 @@ def open_signer(store: "Store", key: str | None, passphrase_file: Path | None) -
     """Return the signer that `key`, or the configuration, names, unlocked."""
     from medanchor.vault.keys import read_key, unlock
 
-    name = key or open_config(store).key
-    if not name:
-        raise UsageError("no key is chosen", hint="name one with --key, or in config.toml")
-    return unlock(read_key(store.directory, name), passphrase_source(passphrase_file))
+    return unlock(read_key(store.directory, key_name(store, key)), passphrase_source(passphrase_file))
+
+
+def key_name(store: "Store", key: str | None) -> str:
+    """Return the name of the key that signs: `key`, or the configuration's. Raises UsageError if there is neither."""
+    if name := key or open_config(store).key:
+        return name
+    raise UsageError(
+        "no key is chosen", hint="choose one for good with 'medanchor key use NAME', or name it with --key"
+    )
 
 
 def passphrase_source(file: Path | None) -> "Passphrase":
@@ -107,27 +113,33 @@ def read_passphrase(file: Path) -> bytes:
     return line
 
 
-def ask_passphrase(prompt: str) -> bytes:
-    """Ask at the terminal; without one, raise VaultError: nothing ever waits for an answer that cannot come."""
+def ask_passphrase(prompt: str, *, instead: str = f"give --passphrase-file FILE or set {PASSPHRASE}") -> bytes:
+    """Ask at the terminal; without one, raise VaultError: nothing ever waits for an answer that cannot come.
+
+    `instead` is the hint for those who have none.
+    """
     if not sys.stdin.isatty():
-        raise VaultError(
-            "the key needs its passphrase and there is no terminal to ask at",
-            hint=f"give --passphrase-file FILE or set {PASSPHRASE}",
-        )
+        raise VaultError("a passphrase is needed and there is no terminal to ask at", hint=instead)
     import getpass
 
-    return getpass.getpass(prompt, sys.stderr).encode()
+    try:
+        return getpass.getpass(prompt, sys.stderr).encode()
+    except EOFError:
+        raise VaultError("no passphrase was given", hint=instead) from None
 
 
 def new_passphrase(file: Path | None, *, ask: bool) -> bytes | None:
     """Return the passphrase for a new key: from `file`, the environment or two prompts; None if none is wanted."""
-    if file is not None or PASSPHRASE in os.environ:
+    if file is not None or os.environ.get(PASSPHRASE):
         return passphrase_source(file)("")
-    if not ask:
-        return None
-    first = ask_passphrase("new passphrase: ")
-    if not first or first != ask_passphrase("the same again: "):
-        raise UsageError("the two passphrases differ, or are empty", hint="try again; nothing was made")
+    return ask_twice() if ask else None
+
+
+def ask_twice(*, instead: str = f"give --passphrase-file FILE or set {PASSPHRASE}") -> bytes:
+    """Ask for a new passphrase, and once more: a slip of the finger would lock the key for ever."""
+    first = ask_passphrase("new passphrase: ", instead=instead)
+    if not first or first != ask_passphrase("the same again: ", instead=instead):
+        raise UsageError("the two passphrases differ, or are empty", hint="try again; nothing was changed")
     return first
 
 

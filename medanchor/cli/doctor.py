@@ -6,12 +6,10 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import typer
-
 from medanchor import __version__
 from medanchor.cli import options
-from medanchor.cli.context import has_chain, open_chain, open_config, open_store, vault_directory
-from medanchor.cli.output import Output
+from medanchor.cli.context import has_chain, key_name, open_chain, open_config, open_store, vault_directory
+from medanchor.cli.output import Output, plural
 from medanchor.errors import MedanchorError, VaultError
 
 if TYPE_CHECKING:
@@ -38,17 +36,22 @@ def doctor(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Look at versions, permissions, keys, disk space, chain and clock, and say what is wrong and what mends it.
+    """Say what is wrong here, and what mends it.
+
+    It looks at permissions, configuration, keys, disk space and chain, and says which versions run.
 
     Example: medanchor doctor
     """
     out = Output(json, quiet, verbose)
-    with open_store(vault) as store:
+    with open_store(vault, read_only=True) as store:
         checks: list[tuple[str, Callable[[Store], str]]] = [
             ("program", lambda _: f"medanchor {__version__} on Python {sys.version.split()[0]}"),
-            ("vault", lambda store: f"{store.directory}, {store.size():,} entries, ledger {store.origin}"),
+            ("vault", lambda store: f"{store.directory}, {plural(store.size(), 'entry')}, ledger {store.origin}"),
             ("permissions", _permissions),
-            ("config", lambda store: f"key {open_config(store).key}, meaning {open_config(store).meaning}"),
+            (
+                "config",
+                lambda store: f"meaning {open_config(store).meaning}, confirmations {open_config(store).confirmations}",
+            ),
             ("keys", _keys),
             ("disk", _disk),
             ("chain", _chain),
@@ -57,8 +60,9 @@ def doctor(
     lines = [line for diagnosis in diagnoses for line in _lines(diagnosis)]
     fields = [{"name": item.name, "well": item.well, "found": item.found, "mend": item.mend} for item in diagnoses]
     out.result(*lines, vault=str(vault_directory(vault)), checks=fields)
-    if not all(diagnosis.well for diagnosis in diagnoses):
-        raise typer.Exit(VaultError.exit_code)
+    if wrong := [diagnosis.name for diagnosis in diagnoses if not diagnosis.well]:
+        hint = "run it without --quiet to see what mends it" if out.quiet else "what mends it is said above"
+        out.fail(VaultError(f"not well: {', '.join(wrong)}", hint=hint))
 
 
 def _diagnose(name: str, check: "Callable[[Store], str]", store: "Store") -> Diagnosis:
@@ -89,6 +93,7 @@ def _keys(store: "Store") -> str:
     keys = [read_key(store.directory, name) for name in list_keys(store.directory)]
     if not keys:
         raise VaultError("there is no key to sign with", hint="medanchor key new NAME")
+    read_key(store.directory, key_name(store, None))
     return ", ".join(f"{key.name} of {key.person}" for key in keys)
 
 
@@ -97,7 +102,9 @@ def _disk(store: "Store") -> str:
     if free < LOW_SPACE:
         raise VaultError(f"only {free / 1e6:.0f} MB are free", hint="free some space; a million records need 160 MB")
     if not os.access(store.directory, os.W_OK):
-        raise VaultError("the vault cannot be written", hint="run as the user it belongs to")
+        raise VaultError(
+            "the vault cannot be written", hint="run as the user it belongs to, on a disk that is not read-only"
+        )
     return f"{free / 1e9:.1f} GB free"
 
 

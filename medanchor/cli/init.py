@@ -10,11 +10,15 @@ from medanchor.cli.output import Output
 from medanchor.core.header import Network
 from medanchor.errors import UsageError
 
-Origin = Annotated[str | None, typer.Option("--origin", help="The ledger's name for ever: clinic.example/ward-7.")]
-NetworkName = Annotated[str, typer.Option("--network", help="The Bitcoin network to anchor on: regtest, embedded.")]
+Origin = Annotated[
+    str | None, typer.Option("--origin", metavar="ORIGIN", help="The ledger's name for ever: clinic.example/ward-7.")
+]
+NetworkName = Annotated[
+    str, typer.Option("--network", metavar="NETWORK", help="The Bitcoin network to anchor on: regtest, embedded.")
+]
 KeyName = Annotated[str, typer.Option("--key", metavar="NAME", help="The first key's file name.")]
-Label = Annotated[str, typer.Option("--name", help="Who holds it, as people will read it: 'Dr A. Example'.")]
-Role = Annotated[str, typer.Option("--role", help="What they are: 'physician'.")]
+Label = Annotated[str, typer.Option("--name", metavar="WHO", help="Who holds it, as people read it: Dr A. Example.")]
+Role = Annotated[str, typer.Option("--role", metavar="ROLE", help="What they are: physician.")]
 Ask = Annotated[bool, typer.Option("--passphrase", help="Ask for a passphrase that seals the key.")]
 
 
@@ -33,14 +37,15 @@ def init(
 ) -> None:
     """Make a vault: its ledger, its network and a signing key.
 
-    Example: medanchor init --origin clinic.example/ward-7 --name "Dr A. Example" --role physician
+    Example: medanchor init --name "Dr A. Example" --role physician
     """
     from medanchor.notary.vaults import NewVault, create_vault, new_origin
 
     out = Output(json, quiet, verbose)
     directory = vault_directory(vault)
+    chain = check_network(network)
     secret = new_passphrase(passphrase_file, ask=passphrase)
-    new = NewVault(origin or new_origin(), check_network(network), key, name or key, role, secret)
+    new = NewVault(origin or new_origin(), chain, key, name or key, role, secret)
     create_vault(directory, new)
     sealed = "sealed with a passphrase" if secret else "in a file that only you can read"
     out.result(

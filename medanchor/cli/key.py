@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medanchor.cli import options
-from medanchor.cli.context import ask_passphrase, new_passphrase, open_config, open_store, passphrase_source
+from medanchor.cli.context import ask_twice, new_passphrase, open_config, open_store, passphrase_source
 from medanchor.cli.output import Output
 from medanchor.cli.public_key import public_key_fields
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Make, show and choose the keys that sign.", no_args_is_help=True, rich_markup_mode=None)
 
 Name = Annotated[str, typer.Argument(metavar="KEY", show_default=False)]
-Label = Annotated[str, typer.Option("--name", help="Who holds it, as people will read it: 'Dr B. Example'.")]
-Role = Annotated[str, typer.Option("--role", help="What they are: 'nurse'.")]
+Label = Annotated[str, typer.Option("--name", metavar="WHO", help="Who holds it, as people read it: Dr B. Example.")]
+Role = Annotated[str, typer.Option("--role", metavar="ROLE", help="What they are: nurse.")]
 Ask = Annotated[bool, typer.Option("--passphrase", help="Ask for a passphrase that seals the key.")]
 Remove = Annotated[bool, typer.Option("--remove", help="Keep the key in plain, in a file only you can read.")]
 NewFile = Annotated[Path | None, typer.Option("--new-passphrase-file", metavar="FILE", help="The new passphrase.")]
@@ -64,7 +64,7 @@ def new(
 ) -> None:
     """Make a key for one more person.
 
-    Example: medanchor key new dr-b --name "Dr B. Example" --role physician
+    Example: medanchor key new dr-b --name "Dr B. Example" --role nurse
     """
     with open_store(vault) as store:
         made = _make(store, key, name or key, role, new_passphrase(passphrase_file, ask=passphrase))
@@ -82,9 +82,9 @@ def rotate(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Make a successor for a key, same holder and role, and sign with it from now on.
+    """Make a successor for a key and sign with it from now on.
 
-    What the old one signed stays valid.
+    Holder and role stay the same. What the old one signed stays valid.
 
     Example: medanchor key rotate default
     """
@@ -129,7 +129,9 @@ def export(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Print a public key with its holder's name, for auditors: they give it to verify as --signer FILE.
+    """Print a public key with its holder's name, for auditors.
+
+    They give it to verify as --signer FILE.
 
     Example: medanchor key export default
     """
@@ -166,7 +168,8 @@ def passphrase(
         found = read_key(store.directory, key)
         secret = None
         if not remove:
-            secret = read_passphrase(new_passphrase_file) if new_passphrase_file else ask_passphrase("new passphrase: ")
+            instead = "give --new-passphrase-file FILE, or --remove"
+            secret = read_passphrase(new_passphrase_file) if new_passphrase_file else ask_twice(instead=instead)
         change_passphrase(store.directory, found, passphrase_source(passphrase_file), secret)
     told = "is in plain now, in a file that only you can read" if remove else "has its new passphrase"
     Output(json, quiet, verbose).result(f"{key} {told}", key=key, passphrase=not remove)

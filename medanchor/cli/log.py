@@ -12,7 +12,7 @@ from medanchor.cli.output import Output, plural
 if TYPE_CHECKING:
     from medanchor.vault.store import Store
 
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="So many entries, newest first.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="So many entries, newest first.")]
 
 
 def log(
@@ -22,7 +22,9 @@ def log(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Show the ledger, newest entry first: when, who, meaning, how many records, which anchor.
+    """Show the ledger, newest entry first.
+
+    Each with when, who, meaning, how many records, which anchor.
 
     Example: medanchor log --limit 10
     """

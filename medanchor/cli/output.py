@@ -11,11 +11,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Protocol
+from typing import IO, NoReturn, Protocol
 
-from medanchor.errors import MedanchorError, VerificationError
+import typer
+
+from medanchor.errors import MedanchorError, UsageError, VerificationError
 
 PROGRESS_AFTER_SECONDS = 0.5
+EXIT_BROKEN_PIPE = 141
+"""As a shell reports a program that SIGPIPE ended: whoever read the results had enough."""
 
 STYLES = {
     "verified": "green",
@@ -49,11 +53,22 @@ class Output:
 
     def result(self, *lines: str, **fields: object) -> None:
         """Print a result: `lines` for people, or `fields` as one JSON object for scripts."""
+        with _delivered():
+            if self.json:
+                print(json.dumps(fields, indent=2, ensure_ascii=True))  # noqa: T201 - this is the printer
+            elif not self.quiet:
+                for line in lines:
+                    _print_result(_printable(line))
+
+    def fail(self, error: MedanchorError) -> NoReturn:
+        """End the command as `error` says, after its result: people are told why, a script's object has told it all."""
         if self.json:
-            print(json.dumps(fields, indent=2, ensure_ascii=True))  # noqa: T201 - this is the printer
-        elif not self.quiet:
-            for line in lines:
-                _print_result(_printable(line))
+            raise typer.Exit(error.exit_code)
+        raise error
+
+    def see(self) -> str:
+        """Return where the records that an error counts are named: errors end up in logs, so they name none."""
+        return "run it without --quiet to see them named" if self.quiet else "they are named above"
 
     def note(self, line: str) -> None:
         """Print a remark to stderr, unless all must be quiet."""
@@ -112,6 +127,25 @@ class _Bar:
             self._progress.stop()
 
 
+@contextmanager
+def _delivered() -> Iterator[None]:
+    """Hand what is printed within to stdout, now; a reader who has gone ends the command quietly.
+
+    What cannot be delivered is thrown away, or Python would try once more when it ends, and complain.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise typer.Exit(EXIT_BROKEN_PIPE) from None
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(
+            f"cannot write the results: {reason}", hint="what was done is done: 'medanchor log' shows it"
+        ) from None
+
+
 def _print_result(line: str) -> None:
     """Print one line of a result; on a terminal its verdict stands out (rich honours NO_COLOR)."""
     if not sys.stdout.isatty():
@@ -149,7 +183,8 @@ def tell_error(error: MedanchorError, *, as_json: bool) -> None:
             fields["hint"] = error.hint
         if isinstance(error, VerificationError):
             fields["step"] = {"name": error.step.name, "number": int(error.step)}
-        print(json.dumps({"error": fields}, indent=2, ensure_ascii=True))  # noqa: T201 - as above
+        with _delivered():
+            print(json.dumps({"error": fields}, indent=2, ensure_ascii=True))  # noqa: T201 - as above
         return
     say(f"medanchor: error: {error.message}")
     if error.hint:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medanchor.cli import options
-from medanchor.cli.context import readable_store
+from medanchor.cli.context import open_store
 from medanchor.cli.output import Output, name_of, plural
 from medanchor.cli.records import any_unreadable, collect, problem_fields, problem_lines, read_input
-from medanchor.errors import PartialError, UnknownRecordError, UsageError, VerificationError
+from medanchor.errors import PartialError, Step, UnknownRecordError, UsageError, VerificationError
 
 if TYPE_CHECKING:
     from medanchor.core.proof import Proof
@@ -40,7 +40,9 @@ def export(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Write the proof of each record to NAME.medproof, for whoever may see the record.
+    """Write the proof of each record to NAME.medproof.
+
+    A proof is for whoever may see the record: with it, a guess at the record can be tested.
 
     Example: medanchor proof export record.pdf -o proofs
     """
@@ -50,12 +52,16 @@ def export(
     out = Output(json, quiet, verbose)
     if not paths:
         raise UsageError("no record was named", hint="such as: medanchor proof export record.pdf")
-    with readable_store(vault) as store:
+    with open_store(vault, read_only=True) as store:
         findings, problems = _find(store, [os.fsencode(path) for path in paths], follow_symlinks, out)
-        exported = export_proofs(Prover(store), findings, output, replace=force)
+        try:
+            exported = export_proofs(Prover(store), findings, output, replace=force)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise UsageError(f"cannot write the proofs: {reason}", hint="name another folder with --output") from None
     fields = {"written": exported.written, "pending": exported.pending, "unproved": len(exported.unproved)}
     out.result(*_lines(exported, problems), **fields, problems=problem_fields(problems, out))
-    _fail(exported, problems)
+    _fail(exported, problems, out)
 
 
 def _find(store: "Store", paths: list[bytes], follow: bool, out: Output) -> "tuple[list[Finding], list[Problem]]":
@@ -74,15 +80,20 @@ def _lines(exported: "Exported", problems: "list[Problem]") -> Iterator[str]:
     yield from problem_lines(problems)
 
 
-def _fail(exported: "Exported", problems: "list[Problem]") -> None:
+def _fail(exported: "Exported", problems: "list[Problem]", out: Output) -> None:
     from medanchor.notary.examine import Verdict
 
     if any(finding.verdict is Verdict.CHANGED for finding in exported.unproved):
-        raise typer.Exit(VerificationError.exit_code)
+        hint = f"{out.see()}; a changed record needs a stamp and an anchor of its own"
+        out.fail(
+            VerificationError("some of these records changed since they were stamped", step=Step.RECORD, hint=hint)
+        )
     if any_unreadable(problems):
-        raise typer.Exit(PartialError.exit_code)
-    if exported.unproved or not exported.written:
-        raise typer.Exit(UnknownRecordError.exit_code)
+        out.fail(PartialError("some of what was named could not be read", hint=out.see()))
+    if exported.unproved:
+        out.fail(UnknownRecordError("some of these records were never stamped", hint=f"{out.see()}; stamp them first"))
+    if not exported.written:
+        out.fail(UnknownRecordError("there are no records there", hint="is it the folder you meant?"))
 
 
 @app.command()
@@ -100,8 +111,12 @@ def inspect(
 
     proof = parse_proof(read_input(file, what="proof"))
     fields = _shown(proof)
-    lines = [f"{name:<12}{value}" for name, value in fields.items()]
+    lines = [f"{name:<12}{_told(value)}" for name, value in fields.items()]
     Output(json, quiet, verbose).result(*lines, "nothing here was checked: use 'medanchor verify'", **fields)
+
+
+def _told(value: object) -> object:
+    return f"{value['index']} of {value['size']}" if isinstance(value, dict) else value
 
 
 def _shown(proof: "Proof") -> dict[str, object]:
@@ -113,15 +128,14 @@ def _shown(proof: "Proof") -> dict[str, object]:
     shown: dict[str, object] = {
         "kind": proof.record.kind,
         "raw": proof.record.raw.hex(),
-        "record": f"{proof.bundle.index} of {proof.bundle.size}",
+        "record": {"index": proof.bundle.index, "size": proof.bundle.size},
         "meaning": statement.meaning,
         "stamped": statement.time,
         "key": key_id(proof.key).hex(),
         "ledger": proof.origin,
-        "entry": f"{proof.ledger.index} of {proof.ledger.size}",
+        "entry": {"index": proof.ledger.index, "size": proof.ledger.size},
+        "state": "anchored" if proof.anchor else "pending",
     }
-    if proof.anchor is None:
-        return {**shown, "anchor": "pending"}
     return {**shown, **_shown_anchor(proof)}
 
 

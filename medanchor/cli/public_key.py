@@ -1,6 +1,5 @@
 """Public keys as they are handed to auditors: `key export` prints one, `verify --signer` reads it."""
 
-import base64
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,12 +14,14 @@ if TYPE_CHECKING:
 
 def public_key_fields(key: "KeyFile") -> dict[str, str]:
     """Return what an auditor is handed: the public key in Base64, whose it is and what they are."""
-    return {"key": base64.b64encode(key.public).decode("ascii"), "name": key.label, "role": key.role}
+    from medanchor.core.encoding import to_base64
+
+    return {"key": to_base64(key.public), "name": key.label, "role": key.role}
 
 
 def read_public_key(file: Path) -> "tuple[Hash, str]":
     """Return the key id and the holder's name in what `key export` printed. Raises UsageError."""
-    from medanchor.core.proof import from_base64, members, text
+    from medanchor.core.encoding import from_base64, members, text
     from medanchor.core.signature import PUBLIC_KEY_LENGTH, key_id
 
     try:

@@ -1,6 +1,7 @@
 """What the user named: records found and hashed, small files read, and what could not be told."""
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,24 +53,57 @@ def problem_fields(problems: "list[Problem]", out: Output) -> list[dict[str, str
     ]
 
 
+def read_list(path: Path) -> list[bytes]:
+    """Return the paths in the list at `path`, - for stdin: separated by NUL if it has any, else by newlines."""
+    if str(path) == "-":
+        data = _read_stdin()
+    else:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise _unreadable("list", path, error, hint="name a file that lists paths, or - for stdin") from None
+    return [line for line in data.split(b"\0" if b"\0" in data else b"\n") if line]
+
+
 def read_input(path: Path, *, what: str, most: int = 1 << 20) -> bytes:
     """Return the bytes of a small file the user named, `most` + 1 at most. Raises UsageError if it cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(most + 1)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"cannot read the {what} {path}: {reason}", hint=f"name the {what} file itself") from None
+        raise _unreadable(what, path, error, hint=f"name the {what} file itself") from None
 
 
 def record_digest(path: str) -> "Hash":
     """Return the raw digest of the record at `path`, - for stdin. Raises UsageError if it cannot be read."""
-    from medanchor.records.digest import digest_file, digest_stream
+    from medanchor.records.digest import digest_file
 
     if path == "-":
-        return digest_stream(sys.stdin.buffer)
+        return stdin_digest()
     try:
+        if not stat.S_ISREG(mode := os.stat(path).st_mode) and not stat.S_ISDIR(mode):
+            raise UsageError(f"expected a file, found a device, socket or pipe: {path}", hint="pipe it in and name -")
         return digest_file(os.fsencode(path))
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"cannot read the record {path}: {reason}", hint="name one record, a file") from None
+        raise _unreadable("record", path, error, hint="name one record, a file") from None
+
+
+def stdin_digest() -> "Hash":
+    """Return the raw digest of all of stdin. Raises UsageError if it is closed."""
+    from medanchor.records.digest import digest_stream
+
+    try:
+        return digest_stream(sys.stdin.buffer)
+    except OSError as error:
+        raise _unreadable("record", "stdin", error, hint="pipe the record in, or name its file") from None
+
+
+def _read_stdin() -> bytes:
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise _unreadable("list", "stdin", error, hint="pipe the list in, or name its file") from None
+
+
+def _unreadable(what: str, name: object, error: OSError, *, hint: str) -> UsageError:
+    return UsageError(f"cannot read the {what} {name}: {(error.strerror or str(error)).lower()}", hint=hint)

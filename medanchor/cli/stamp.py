@@ -1,7 +1,6 @@
 """`medanchor stamp`."""
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,9 +9,18 @@ import typer
 
 from medanchor.cli import options
 from medanchor.cli.anchor import anchor_fields, run_anchor, tell_anchor
-from medanchor.cli.context import ensure_vault, now_text, open_config, open_signer, open_store, vault_directory
+from medanchor.cli.context import (
+    ensure_vault,
+    has_vault,
+    key_name,
+    now_text,
+    open_config,
+    open_signer,
+    open_store,
+    vault_directory,
+)
 from medanchor.cli.output import Output, plural
-from medanchor.cli.records import any_unreadable, collect, problem_fields, problem_lines
+from medanchor.cli.records import any_unreadable, collect, problem_fields, problem_lines, read_list, stdin_digest
 from medanchor.errors import PartialError, UnknownRecordError, UsageError
 
 if TYPE_CHECKING:
@@ -24,12 +32,21 @@ if TYPE_CHECKING:
     from medanchor.vault.store import Store
 
 STDIN = "-"
+MEANINGS_HELP = "What you sign for: authorship (the default), review, approval, responsibility or receipt."
+REASONS_HELP = "Why: correction, new-information, wrong-record, legal-request or administrative."
 
 Anchor = Annotated[bool, typer.Option("--anchor", help="Anchor at once instead of waiting for cron.")]
-Meaning = Annotated[str | None, typer.Option("--meaning", help="What the signature means; default: the config's.")]
-FollowsEntry = Annotated[int | None, typer.Option("--follows", metavar="ENTRY", help="The earlier entry this follows.")]
-FollowsAs = Annotated[str, typer.Option("--follows-as", help="amendment, addendum, late-entry or retraction.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why, as a code: correction, new-information, wrong-record, ...")]
+Meaning = Annotated[
+    str | None,
+    typer.Option("--meaning", metavar="MEANING", help=MEANINGS_HELP),
+]
+FollowsEntry = Annotated[
+    int | None, typer.Option("--follows", metavar="ENTRY", min=0, help="The earlier entry this follows.")
+]
+FollowsAs = Annotated[
+    str, typer.Option("--follows-as", metavar="KIND", help="amendment, addendum, late-entry or retraction.")
+]
+Reason = Annotated[str, typer.Option("--reason", metavar="CODE", help=REASONS_HELP)]
 FilesFrom = Annotated[Path | None, typer.Option("--files-from", metavar="FILE", help="A list of paths; - for stdin.")]
 Digest = Annotated[list[str] | None, typer.Option("--digest", metavar="HEX", help="A SHA-256 computed elsewhere.")]
 Again = Annotated[bool, typer.Option("--again", help="Stamp unchanged records too.")]
@@ -61,7 +78,8 @@ def stamp(
     """
     out = Output(json, quiet, verbose)
     chosen = _chosen(paths or [], files_from, digest or [])
-    if not dry_run:
+    if not dry_run and not has_vault(vault_directory(vault)):
+        _check_there(chosen, digest or [])
         ensure_vault(vault_directory(vault), out)
     with open_store(vault) as store:
         request = _request(store, meaning, _follows(follows, follows_as, reason), again)
@@ -100,13 +118,23 @@ def _stamp(
 
 def _chosen(paths: list[str], files_from: Path | None, digests: list[str]) -> list[bytes]:
     """Return the paths that were named, by argument and by list. Raises UsageError if nothing was."""
+    if STDIN in paths and str(files_from) == STDIN:
+        raise UsageError("stdin cannot be both a record and a list of records", hint="give the list as a file")
     chosen = [os.fsencode(path) for path in paths]
     if files_from is not None:
-        data = sys.stdin.buffer.read() if str(files_from) == STDIN else files_from.read_bytes()
-        chosen += [path for path in data.split(b"\0" if b"\0" in data else b"\n") if path]
+        listed = read_list(files_from)
+        chosen += [b"./-" if path == STDIN.encode() else path for path in listed]  # in a list it is a file's name
     if not chosen and not digests and files_from is None:
         raise UsageError("nothing to stamp was named", hint="name files or folders, such as: medanchor stamp visit/")
     return chosen
+
+
+def _check_there(chosen: list[bytes], digests: list[str]) -> None:
+    """Refuse to make a vault for a slip of the finger: something of what was named must be there."""
+    if not digests and not any(path == STDIN.encode() or os.path.lexists(path) for path in chosen):
+        raise UnknownRecordError(
+            "nothing of what was named is there", hint="is it the folder you meant? No vault was made"
+        )
 
 
 def _follows(entry: int | None, kind: str, reason: str) -> tuple["Follows", ...]:
@@ -116,7 +144,7 @@ def _follows(entry: int | None, kind: str, reason: str) -> tuple["Follows", ...]
         return ()
     for value, allowed in ((kind, FOLLOWS), (reason, REASONS)):
         if value not in allowed:
-            raise UsageError(f"expected one of {', '.join(allowed)}, found {value}")
+            raise UsageError(f"expected one of {', '.join(allowed)}, found {value}", hint="see 'medanchor stamp -h'")
     return (Follows(entry, kind, reason),)
 
 
@@ -131,11 +159,11 @@ def _collect(
     chosen: list[bytes], digests: list[str], follow: bool, out: Output, vault: Path
 ) -> tuple[list["Hashed"], list["Problem"]]:
     """Return the digests of all that was named, and what gives no record."""
-    from medanchor.records.digest import Hashed, digest_stream
+    from medanchor.records.digest import Hashed
 
     piped = [Hashed(b"", [b""], _digest(text)) for text in dict.fromkeys(digests)]
     if STDIN.encode() in chosen:
-        piped.append(Hashed(b"", [b""], digest_stream(sys.stdin.buffer)))
+        piped.append(Hashed(b"", [b""], stdin_digest()))
     found, problems = collect([path for path in chosen if path != STDIN.encode()], out, follow=follow, vault=vault)
     return piped + found, problems
 
@@ -189,7 +217,7 @@ def _tell_dry_run(
     from medanchor.notary.stamp import would_stamp
     from medanchor.vault.keys import read_key
 
-    public = read_key(store.directory, key or open_config(store).key).public
+    public = read_key(store.directory, key_name(store, key)).public
     new = would_stamp(store, public, collected, request)
     total = sum(len(hashed.names) for hashed in collected)
     lines = [f"would stamp {plural(new, 'record')} as {request.meaning}, and skip {total - new:,} unchanged"]
@@ -205,12 +233,8 @@ def _tell_dry_run(
 
 def _fail_if_partial(collected: list["Hashed"], problems: list["Problem"], out: Output) -> None:
     if any_unreadable(problems):
-        if out.json:
-            raise typer.Exit(PartialError.exit_code)
-        rest = "the others were stamped" if collected else "nothing was stamped"
-        raise PartialError(
-            f"some of what was named could not be read; {rest}",
-            hint="they are named above; mend their permissions or names and run the same command again",
-        )
-    if not collected and not problems and not out.json:
-        raise UnknownRecordError("there are no records there", hint="is it the folder you meant?")
+        rest = "the others are in order" if collected else "nothing was stamped"
+        hint = f"{out.see()}; mend their permissions or names and run the same command again"
+        out.fail(PartialError(f"some of what was named could not be read; {rest}", hint=hint))
+    if not collected:
+        out.fail(UnknownRecordError("there are no records there", hint="is it the folder you meant?"))

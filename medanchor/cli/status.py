@@ -32,7 +32,7 @@ def status(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Say what is anchored, with how many confirmations, and what waits for how long.
+    """Say what is anchored and what waits, and for how long.
 
     Example: medanchor status --max-age 26h
     """
@@ -43,18 +43,15 @@ def status(
         out.result(*standing.lines(), **standing.fields())
         if limit is not None and standing.waiting_for > limit:
             message = f"the oldest statement that waits for an anchor is {_told(standing.waiting_for)} old"
-            if out.json:
-                raise typer.Exit(PendingError.exit_code)
-            raise PendingError(
-                f"{message}, expected at most {max_age}", hint="run 'medanchor anchor' and see what it says"
-            )
+            hint = "run 'medanchor anchor' and see what it says"
+            out.fail(PendingError(f"expected at most {max_age}: {message}", hint=hint))
 
 
 def parse_age(text: str) -> timedelta:
     """Return the duration that `text` (90m, 26h, 2d) says. Raises UsageError."""
     match = re.fullmatch(r"(\d{1,6})([smhd])", text)
     if not match:
-        raise UsageError(f"expected an age such as 90m, 26h or 2d, found {text}")
+        raise UsageError(f"expected an age such as 90m, 26h or 2d, found {text}", hint="a number and s, m, h or d")
     return timedelta(**{UNITS[match[2]]: int(match[1])})
 
 

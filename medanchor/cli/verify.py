@@ -1,6 +1,5 @@
 """`medanchor verify`: with a proof and nothing else, or against the vault."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,19 +7,21 @@ import typer
 
 from medanchor.cli import options
 from medanchor.cli.context import has_chain, has_vault, open_chain, open_store, vault_directory
-from medanchor.cli.output import Output, say
+from medanchor.cli.output import Output
 from medanchor.cli.records import read_input, record_digest
-from medanchor.errors import MedanchorError, UsageError, VerificationError
+from medanchor.errors import MedanchorError, PendingError, Step, UsageError, VerificationError
 
 if TYPE_CHECKING:
     from medanchor.core.hashes import Hash
     from medanchor.core.proof import Proof
-    from medanchor.core.verify import Trust, Witness
+    from medanchor.core.verify import Attestation, Trust, Witness
 
 PROOF_SUFFIX = ".medproof"
-EXIT_UNCONFIRMED = 3
+EXPORT_HINT = "the vault that stamped the record makes one: medanchor proof export"
 
-ProofFile = Annotated[Path | None, typer.Option("--proof", metavar="FILE", help="The record's proof: needs no vault.")]
+ProofFiles = Annotated[
+    list[Path] | None, typer.Option("--proof", metavar="FILE", help="The record's proof: needs no vault.")
+]
 Headers = Annotated[
     Path | None,
     typer.Option("--headers", metavar="FILE", help="Block headers from genesis on, 80 bytes each (chain export)."),
@@ -32,7 +33,7 @@ SignerFiles = Annotated[
 
 def verify(
     paths: options.Paths = None,
-    proof: ProofFile = None,
+    proof: ProofFiles = None,
     headers: Headers = None,
     signer: SignerFiles = None,
     follow_symlinks: options.FollowSymlinks = False,
@@ -41,22 +42,32 @@ def verify(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Say whether records are unchanged, and since when: with a proof alone, or against the vault.
+    """Say whether records are unchanged, and since when.
+
+    With --proof no vault is needed; without, records are looked up in the vault, and what is missing is told.
 
     Example: medanchor verify record.pdf --proof record.pdf.medproof
     """
     out = Output(json, quiet, verbose)
     if not paths:
         raise UsageError("no record to verify was named", hint="such as: medanchor verify record.pdf")
-    beside = _proof_beside(paths, vault) if proof is None else proof
-    if beside is not None:
-        if proof is None:
+    chosen = _chosen_proof(proof) if proof else _proof_beside(paths, vault)
+    if chosen is not None:
+        if not proof:
             out.note("there is no vault here; using the proof that lies beside the record")
-        verify_with_proof(paths, beside, headers, signer or [], vault, out)
+        verify_with_proof(paths, chosen, headers, signer or [], vault, out)
+    elif headers or signer:
+        raise UsageError("--headers and --signer say how to judge a proof: give it with --proof", hint=EXPORT_HINT)
     else:
         from medanchor.cli.verify_vault import verify_with_vault
 
         verify_with_vault(paths, follow_symlinks, vault, out)
+
+
+def _chosen_proof(proofs: list[Path]) -> Path:
+    if len(proofs) > 1:
+        raise UsageError(f"expected one proof for one record, found {len(proofs)}", hint="verify them one by one")
+    return proofs[0]
 
 
 def _proof_beside(paths: list[str], vault: Path | None) -> Path | None:
@@ -83,15 +94,31 @@ def verify_with_proof(
     try:
         parsed = parse_proof(read_input(file, what="proof"))
         attestation = verify_proof(parsed, record_digest(paths[0]), _trust(parsed, headers, signers, vault, out))
+        if signers:
+            _check_signer(attestation, signers)
     except VerificationError as error:
-        if not out.json and not out.quiet:
-            say(f"NOT VERIFIED: step {error.step.value}, {error.step.name}: {error.message}", sys.stdout)
+        if not out.json:
+            out.result(f"NOT VERIFIED: step {error.step.value}, {error.step.name}: {error.message}")
         raise
     verified = attestation.level is not TrustLevel.CONSISTENT
     verdict = "verified" if verified else "consistent"
     out.result(*verdict_lines(attestation), verdict=verdict, **attestation_fields(attestation))
     if not verified:
-        raise typer.Exit(EXIT_UNCONFIRMED)
+        hint = "give the chain's headers with --headers, or compare the block with a source you trust"
+        out.fail(PendingError("nothing outside the proof confirms its block", hint=hint))
+
+
+def _check_signer(attestation: "Attestation", signers: list[Path]) -> None:
+    """Step 3, its last part: whoever names the keys they trust means no other."""
+    from medanchor.cli.public_key import read_public_key
+
+    if attestation.key_id not in dict(map(read_public_key, signers)):
+        found = attestation.signer or f"the key {attestation.key_id.hex()[:16]}"
+        raise VerificationError(
+            f"expected a key named with --signer, found a signature by {found}",
+            step=Step.STATEMENT,
+            hint="ask the signer for the key that 'medanchor key export' prints",
+        )
 
 
 def _trust(proof: "Proof", headers: Path | None, signers: list[Path], vault: Path | None, out: Output) -> "Trust":

@@ -3,36 +3,25 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import typer
+from typing import TYPE_CHECKING, NamedTuple
 
 from medanchor.cli.context import has_chain, open_chain, readable_store
 from medanchor.cli.output import Output, name_of, plural
 from medanchor.cli.records import any_unreadable, collect, problem_fields, problem_lines
 from medanchor.cli.words import attestation_fields, caveats, verdict_lines
 from medanchor.core.verify import Attestation, TrustLevel
-from medanchor.errors import PartialError, PendingError, UnknownRecordError, VerificationError
+from medanchor.errors import PartialError, PendingError, Step, UnknownRecordError, VerificationError
 from medanchor.notary.examine import BundleVerdict, Examiner, Finding, Verdict, examine, missing, missing_file
 from medanchor.notary.prove import ask_chain
-from medanchor.records.walk import Problem, absolute
+from medanchor.records.walk import Problem, Severity, absolute
 from medanchor.vault.bundles import folders_below
 
 if TYPE_CHECKING:
     from medanchor.vault.store import Store
 
-WORST_FIRST = (
-    VerificationError.exit_code,
-    PartialError.exit_code,
-    UnknownRecordError.exit_code,
-    PendingError.exit_code,
-)
 
-
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """A finding with the verdict on its bundle (None for a record never stamped), and the exit code it asks for."""
 
     finding: Finding
@@ -46,14 +35,40 @@ def verify_with_vault(paths: list[str], follow: bool, vault: Path | None, out: O
         findings, problems = _find(store, [os.fsencode(path) for path in paths], follow, out)
         examiner = Examiner(store, ask_chain(store, open_chain(store, 1) if has_chain(store) else None))
         judged = [_judge(examiner, finding) for finding in findings]
-    codes = {item.exit_code for item in judged}
+    if out.json:
+        out.result(**_fields(judged, problems, paths, out))
+    else:
+        out.result(*_lines(judged, problems))
+    _fail_if_wrong(judged, problems, out)
+
+
+def _fail_if_wrong(judged: list[Judged], problems: list[Problem], out: Output) -> None:
+    """End the command as the worst verdict asks, told as one error: 4 before 9, before 8, before 3."""
+    codes = Counter(item.exit_code for item in judged)
+    if wrong := codes[VerificationError.exit_code]:
+        out.fail(_contradiction(judged, wrong, out))
     if any_unreadable(problems):
-        codes.add(PartialError.exit_code)
-    if not judged and not codes:
-        codes.add(UnknownRecordError.exit_code)
-    code = next((worst for worst in WORST_FIRST if worst in codes), 0)
-    out.result(*_lines(judged, problems), **_fields(judged, problems, paths, out))
-    raise typer.Exit(code)
+        out.fail(PartialError("some of what was named could not be read", hint=f"{out.see()}; mend it and run again"))
+    if unknown := codes[UnknownRecordError.exit_code]:
+        hint = "is it another vault, or were they never stamped? 'medanchor stamp' does that"
+        out.fail(UnknownRecordError(f"nothing is known here about {plural(unknown, 'record')}", hint=hint))
+    if not judged:
+        out.fail(UnknownRecordError("there are no records there", hint="is it the folder you meant?"))
+    if waiting := codes[PendingError.exit_code]:
+        hint = "run 'medanchor anchor'; if that was done, is the vault's chain here?"
+        out.fail(PendingError(f"no block is known yet to confirm {plural(waiting, 'record')}", hint=hint))
+
+
+def _contradiction(judged: list[Judged], wrong: int, out: Output) -> VerificationError:
+    """Return what to say about `wrong` records that contradict the vault: they are other records, or lack evidence."""
+    unlike = [item for item in judged if item.finding.verdict in (Verdict.CHANGED, Verdict.MISSING)]
+    failures = [item.bundle.failure for item in judged if item.bundle]
+    failed = next((failure for failure in failures if isinstance(failure, VerificationError)), None)
+    if failed and not unlike:
+        return failed
+    message = f"expected {plural(len(judged), 'record')} as stamped, found {wrong:,} changed or missing"
+    hint = f"{out.see()}; edited, moved or deleted after the stamp?"
+    return VerificationError(message, step=Step.RECORD, hint=hint)
 
 
 def _find(store: "Store", paths: list[bytes], follow: bool, out: Output) -> tuple[list[Finding], list[Problem]]:
@@ -63,10 +78,10 @@ def _find(store: "Store", paths: list[bytes], follow: bool, out: Output) -> tupl
     known = {path for path, finding in gone.items() if finding} | gone_folders
     hashed, problems = collect([path for path in paths if path not in known], out, follow=follow, vault=store.directory)
     findings = [*examine(store, hashed), *filter(None, gone.values())]
-    excused = {problem.path for problem in problems}
+    unreadable = {problem.path for problem in problems if problem.severity is Severity.UNREADABLE}
     for path in paths:
         if path in gone_folders or os.path.isdir(path):
-            findings += missing(store, os.path.realpath(path), findings, excused)
+            findings += missing(store, os.path.realpath(path), findings, unreadable)
     return findings, problems
 
 
@@ -97,16 +112,14 @@ def _lines(judged: list[Judged], problems: list[Problem]) -> Iterator[str]:
             later = f"a later one was stamped in entry {item.finding.later}"
             yield f"earlier version: {name_of(item.finding.path)}: {later}"
     yield from problem_lines(problems)
-    if not judged and not problems:
-        yield "there are no records there, and none was ever stamped"
 
 
 def _one(item: Judged) -> Iterator[str]:
     """Return the whole verdict on a single record that is as it was stamped."""
     if item.bundle and item.bundle.attestation:
-        yield from verdict_lines(item.bundle.attestation)
+        yield from verdict_lines(item.bundle.attestation, "the vault")
     elif item.bundle:
-        yield f"unchanged since it was stamped, {_stamped(item.bundle)}; {_why_not(item.bundle)}"
+        yield f"unchanged since it was {_stamped(item.bundle)}; {_why_not(item.bundle)}"
     if item.finding.later is not None:
         yield f"mind: this is an earlier version; a later one was stamped in entry {item.finding.later}"
 
@@ -158,8 +171,9 @@ def _difference(item: Judged) -> str:
         return f"CHANGED since it was {entry}: {name}"
     if finding.verdict is Verdict.MISSING:
         return f"MISSING, was {entry}: {name}"
-    before = f" as {name_of(finding.stamped_as)}" if finding.stamped_as else ""
-    return f"under another name: {name}: the same bytes were {entry}{before}"
+    if not finding.stamped_as:
+        return f"without its name: {name}: the same bytes were {entry}"
+    return f"under another name: {name}: the same bytes were {entry} as {name_of(finding.stamped_as)}"
 
 
 def _fields(judged: list[Judged], problems: list[Problem], paths: list[str], out: Output) -> dict[str, object]:
@@ -187,7 +201,7 @@ def _record_fields(item: Judged, typed: dict[bytes, str], out: Output) -> dict[s
     if finding.later is not None:
         fields["later_entry"] = finding.later
     if finding.path in typed:
-        fields["path"] = typed[finding.path]
+        fields["path"] = name_of(os.fsencode(typed[finding.path]))
     elif out.verbose:
         fields["path"] = name_of(finding.path)
     return fields

@@ -37,13 +37,13 @@ def claim(attestation: "Attestation") -> str:
     )
 
 
-def verdict_lines(attestation: "Attestation") -> list[str]:
-    """Return the whole verdict on a proof that passed every step: claim, what it rests on, what it does not say."""
+def verdict_lines(attestation: "Attestation", evidence: str = "this file") -> list[str]:
+    """Return the verdict on `evidence` that passed every step: claim, what it rests on, what it does not say."""
     from medanchor.core.verify import TrustLevel
 
     if attestation.level is TrustLevel.CONSISTENT:
-        first = f"consistent, but nothing outside this file confirms the block: {claim(attestation)}"
-        rests = "rests on: this proof alone; compare the block with a source you trust before you rely on it"
+        first = f"consistent, but nothing outside {evidence} confirms the block: {claim(attestation)}"
+        rests = f"rests on: {evidence} alone; compare the block with a source you trust before you rely on it"
     elif attestation.level is TrustLevel.HEADER_CHAIN:
         first = f"verified against {attestation.witness}: {claim(attestation)}"
         rests = "rests on: that header chain, checked by Bitcoin Core's rules, and on SHA-256 and Ed25519"

@@ -3,6 +3,7 @@
 Every step is written down before it is taken, so the next run knows what the last one did, wherever it was killed.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from medanchor.chain.source import Chain
@@ -10,7 +11,7 @@ from medanchor.core.commitment import payload
 from medanchor.core.hashes import Hash, sha256d
 from medanchor.core.transaction import anchored_payload, strip_witness
 from medanchor.core.verify import check_anchor
-from medanchor.errors import ChainError
+from medanchor.errors import ChainError, TransactionRefusedError
 from medanchor.vault.anchors import AnchorRow, add_anchor, list_anchors, set_evidence
 from medanchor.vault.store import Store, locked
 from medanchor.wallet.wallet import Wallet
@@ -36,11 +37,7 @@ def anchor(store: Store, chain: Chain, wallet: Wallet, *, time: str, confirmatio
     """
     with locked(store.directory / LOCK):
         reorganised = _notice_reorganisations(store, chain)
-        finished = []
-        for row in list_anchors(store):
-            if row.evidence is None and not _superseded(store, row):
-                _finish(store, chain, row, confirmations)
-                finished.append(row.number)
+        finished = _finish_earlier(store, chain, confirmations)
         size = store.size()
         newest = covering(store, size)
         if newest is not None or not size:
@@ -82,6 +79,21 @@ def _notice_reorganisations(store: Store, chain: Chain) -> list[int]:
 def _superseded(store: Store, row: AnchorRow) -> bool:
     """Say whether a confirmed anchor covers all that `row` does: then there is nothing left to pay for."""
     return anchored_size(store) >= row.size
+
+
+def _finish_earlier(store: Store, chain: Chain, confirmations: int) -> list[int]:
+    """Finish what earlier runs began and return its numbers, passing over what the chain will never take.
+
+    A reorganisation can take away the coin that a transaction spends, and a chain begun anew never had it: then another
+    one carries the head. The old one stays written down; should its chain come back, a later run finds it there.
+    """
+    finished = []
+    for row in list_anchors(store):
+        if row.evidence is None and not _superseded(store, row):
+            with suppress(TransactionRefusedError):
+                _finish(store, chain, row, confirmations)
+                finished.append(row.number)
+    return finished
 
 
 def _finish(store: Store, chain: Chain, row: AnchorRow, confirmations: int) -> AnchorRow:

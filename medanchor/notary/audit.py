@@ -19,7 +19,7 @@ from medanchor.notary.anchor import carries_payload, stale
 from medanchor.notary.examine import Finding, Known, Verdict, examine
 from medanchor.records.digest import Hashed, digest_all
 from medanchor.records.walk import Group, Problem
-from medanchor.vault.anchors import AnchorRow, list_anchors, list_signers
+from medanchor.vault.anchors import list_anchors, list_signers
 from medanchor.vault.bundles import all_folders, count_records, tiles_of
 from medanchor.vault.integrity import check_database
 from medanchor.vault.keys import list_keys, read_key
@@ -48,7 +48,8 @@ class Audit:
         except ChainError:
             raise
         except MedanchorError as error:
-            self.damage.append(error.message)
+            if error.message not in self.damage:  # one damaged row may stop several checks
+                self.damage.append(error.message)
 
 
 def audit(store: Store, chain: Chain | None, *, sweep: bool, progress: Progress) -> Audit:
@@ -61,12 +62,9 @@ def audit(store: Store, chain: Chain | None, *, sweep: bool, progress: Progress)
     result.check(lambda: check_database(store))
     result.entries = store.size()
     for entry in range(result.entries):
-        result.check(lambda entry=entry: _check_entry(store, entry))  # type: ignore[misc]  # a default binds it now
-        result.records += count_records(store, entry)
+        result.check(lambda entry=entry: _check_entry(store, entry, result))  # type: ignore[misc]  # binds it now
         progress(1)
-    rows = list_anchors(store)
-    result.anchors = sum(row.evidence is not None for row in rows)
-    result.check(lambda: _check_anchors(store, rows))
+    result.check(lambda: _check_anchors(store, result))
     result.check(lambda: _check_chain(store, chain))
     if sweep and not result.damage:
         _sweep(store, result, progress)
@@ -82,8 +80,9 @@ def _check_keys(store: Store) -> Iterator[str]:
             yield f"the key {name} has another holder in the list of signers"
 
 
-def _check_entry(store: Store, entry: int) -> Iterator[str]:
+def _check_entry(store: Store, entry: int, result: Audit) -> Iterator[str]:
     """Check an entry's signature and checkpoint, and compute its bundle's root again from every record."""
+    result.records += count_records(store, entry)
     envelope = store.envelope(entry)
     signer = list_signers(store).get(parse_envelope(envelope).key_id)
     if signer is None:
@@ -108,11 +107,13 @@ def _check_bundle(store: Store, entry: int, statement: Statement) -> Iterator[st
         yield f"the records of entry {entry} are not those that were signed for"
 
 
-def _check_anchors(store: Store, rows: list[AnchorRow]) -> Iterator[str]:
+def _check_anchors(store: Store, result: Audit) -> Iterator[str]:
     """Check that every anchor carries its head, and that every anchored head continues the one before it.
 
     Consistency is transitive: what holds from each head to the next holds between any two.
     """
+    rows = list_anchors(store)
+    result.anchors = sum(row.evidence is not None for row in rows)
     for row in rows:
         if not carries_payload(store, row):
             yield f"anchor {row.number} carries another head than that of {row.size} entries"
@@ -141,14 +142,14 @@ def _sweep(store: Store, result: Audit, progress: Progress) -> None:
 
 def _stamped_groups(store: Store, result: Audit) -> Iterator[Group]:
     for folder in all_folders(store):
-        versions = Known.of(store, folder).versions
+        known = Known(store, folder)
         present = []
-        for name in sorted(versions):
+        for name in known.names():
             path = os.path.join(folder, name)
             if os.path.lexists(path):
                 present.append(name)
             else:
-                result.findings.append(Finding(path, Verdict.MISSING, versions[name][-1][1]))
+                result.findings.append(Finding(path, Verdict.MISSING, known.versions(name)[-1][1]))
         if present:
             yield Group(folder, present)
 

@@ -1,9 +1,12 @@
 """Verifying against a vault: what each record in hand is to the vault, and what the vault can prove about it."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from itertools import groupby
+from typing import NamedTuple
 
 from medanchor.core.hashes import Hash
 from medanchor.core.merkle import root_of
@@ -28,12 +31,12 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One record's verdict; `place` is where it stands in the ledger: of the same bytes, or of those it once had.
 
     `stamped_as` is the path it was stamped under, where that is another one; `later` the entry of a later version of
-    the same path, where the bytes in hand are an earlier one.
+    the same path, where the bytes in hand are an earlier one; `raw` the digest of a renamed record.
+    A tuple, because a sweep makes a million of them.
     """
 
     path: bytes
@@ -41,72 +44,95 @@ class Finding:
     place: Place | None = None
     stamped_as: bytes | None = None
     later: int | None = None
+    raw: bytes | None = None
 
 
-@dataclass(slots=True)
 class Known:
-    """One folder as it was stamped: for each name, where each of its versions stands, oldest first."""
+    """One folder as it was stamped: for each name, where each of its versions stands."""
 
-    versions: dict[bytes, list[tuple[bytes, Place]]] = field(default_factory=dict)
+    def __init__(self, store: Store, folder: bytes) -> None:
+        self._spans = [
+            (stamped, dict(zip(stamped.names, range(len(stamped.names)), strict=True)))
+            for stamped in stamped_in(store, folder)
+        ]
 
-    @classmethod
-    def of(cls, store: Store, folder: bytes) -> "Known":
-        """Return what the vault has stamped in `folder` itself."""
-        known = cls()
-        for stamped in stamped_in(store, folder):
-            for index, (name, raw) in enumerate(zip(stamped.names, stamped.raws, strict=True), stamped.first):
-                known.versions.setdefault(name, []).append((raw, Place(stamped.entry, index)))
-        return known
+    def names(self) -> list[bytes]:
+        """Return every name that was stamped in the folder, in order."""
+        return sorted(set().union(*(offsets for _, offsets in self._spans)))
+
+    def versions(self, name: bytes) -> list[tuple[bytes, Place]]:
+        """Return the raw digest and the place of each version of `name`, oldest first."""
+        return [
+            (stamped.raws[offset], Place(stamped.entry, stamped.first + offset))
+            for stamped, offsets in self._spans
+            if (offset := offsets.get(name)) is not None
+        ]
 
 
 def examine(store: Store, hashed: Iterable[Hashed]) -> list[Finding]:
     """Return a verdict on each record in hand, in order."""
     findings = []
-    known: dict[bytes, Known] = {}
-    for group in hashed:
-        here = known.get(group.folder) or Known.of(store, group.folder)
-        known = {group.folder: here}
-        findings += [
-            _judge(store, os.path.join(group.folder, name), raw, here.versions.get(name, []))
-            for name, raw in zip(group.names, group.raw_list(), strict=True)
-        ]
+    for folder, groups in groupby(hashed, key=lambda group: group.folder):
+        known, start = Known(store, folder), os.path.join(folder, b"")
+        for group in groups:
+            findings += [
+                _judge(store, start + name, raw, known.versions(name))
+                for name, raw in zip(group.names, group.raw_list(), strict=True)
+            ]
     return findings
 
 
 def _judge(store: Store, path: bytes, raw: bytes, versions: list[tuple[bytes, Place]]) -> Finding:
-    places = [place for stamped, place in versions if stamped == raw]
-    if places:
-        newest = versions[-1]
-        return Finding(path, Verdict.UNCHANGED, places[0], later=None if newest[0] == raw else newest[1].entry)
+    for stamped, place in versions:
+        if stamped == raw:
+            newest = versions[-1]
+            return Finding(path, Verdict.UNCHANGED, place, None, None if newest[0] == raw else newest[1].entry)
     if versions:
         return Finding(path, Verdict.CHANGED, versions[-1][1])
     elsewhere = find_digest(store, Hash(raw))
     if elsewhere:
-        return Finding(path, Verdict.RENAMED, elsewhere[0], stamped_as=path_of(store, elsewhere[0]))
+        return Finding(path, Verdict.RENAMED, elsewhere[0], stamped_as=path_of(store, elsewhere[0]), raw=raw)
     return Finding(path, Verdict.UNKNOWN)
 
 
-def missing(store: Store, folder: bytes, findings: Iterable[Finding], excused: set[bytes]) -> list[Finding]:
-    """Return what was stamped below `folder` and is not among `findings`, except paths in `excused` (unreadable ones).
+def missing(store: Store, folder: bytes, findings: Iterable[Finding], unreadable: set[bytes]) -> list[Finding]:
+    """Return what was stamped below `folder` and is neither among `findings` nor in or among the paths `unreadable`.
 
-    What turned up under another name is not missing.
+    What turned up under another name is not missing; one renamed record excuses one absent path, as twins are common.
     """
     present = {finding.path for finding in findings}
-    moved = {finding.stamped_as for finding in findings if finding.verdict is Verdict.RENAMED}
+    moved = Counter(finding.raw for finding in findings if finding.verdict is Verdict.RENAMED)
     result = []
     for below in folders_below(store, folder):
-        for name, versions in sorted(Known.of(store, below).versions.items()):
-            path = os.path.join(below, name)
-            hidden = name.endswith(PROOF_SUFFIX) and os.path.lexists(path)  # not met in folders, but stamped by name
-            if path not in present and path not in moved and path not in excused and not hidden:
-                result.append(Finding(path, Verdict.MISSING, versions[-1][1]))
+        known, start = Known(store, below), os.path.join(below, b"")
+        for name in known.names():
+            path = start + name
+            if path in present or _is_within(path, unreadable):
+                continue
+            if name.endswith(PROOF_SUFFIX) and os.path.lexists(path):
+                continue  # stamped by name: not met in folders
+            raw, place = known.versions(name)[-1]
+            if moved[raw]:
+                moved[raw] -= 1
+            else:
+                result.append(Finding(path, Verdict.MISSING, place))
     return result
+
+
+def _is_within(path: bytes, folders: set[bytes]) -> bool:
+    """Say whether `path` is one of `folders`, or below one."""
+    while path not in folders:
+        parent = os.path.dirname(path)
+        if parent == path:
+            return False
+        path = parent
+    return True
 
 
 def missing_file(store: Store, path: bytes) -> Finding | None:
     """Return the finding for a path that names nothing now, if the vault ever stamped it."""
     folder, name = os.path.split(path)
-    versions = Known.of(store, folder).versions.get(name)
+    versions = Known(store, folder).versions(name)
     return Finding(path, Verdict.MISSING, versions[-1][1]) if versions else None
 
 
@@ -146,7 +172,7 @@ class Examiner:
         if (place.entry, number) not in self._sound:
             reader = self._prover.bundle(place.entry)
             tile = reader.tile(number)
-            if root_of(tile.leaves()) != reader.roots[number] or root_of(reader.roots) != verdict.statement.root:
+            if root_of(tile.leaves()) != reader.roots[number] or reader.root != verdict.statement.root:
                 raise VerificationError(
                     f"the vault's records of entry {place.entry} are not those that were signed for",
                     step=Step.BUNDLE,

@@ -1,5 +1,6 @@
 """Exporting proofs: one file a record, 0600, never over another record's."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -11,9 +12,11 @@ from medanchor.errors import UsageError
 from medanchor.notary.examine import Finding, Verdict
 from medanchor.notary.prove import Prover
 from medanchor.records.walk import PROOF_SUFFIX
+from medanchor.vault import private
 
 MODE = stat.S_IRUSR | stat.S_IWUSR
 DIRECTORY_MODE = 0o700
+DRAFT = os.fsencode(private.DRAFT)
 
 
 @dataclass(slots=True)
@@ -35,6 +38,8 @@ def export(prover: Prover, findings: list[Finding], directory: Path | None, *, r
     targets = list(_targets([finding for finding in findings if _provable(finding)], directory))
     if not replace and (there := sum(os.path.lexists(target) for _, target in targets)):
         raise UsageError(f"{there:,} of these proofs are there already", hint="replace them with --force")
+    for folder in {os.path.dirname(target) for _, target in targets}:
+        private.sweep(Path(os.fsdecode(folder)))
     for finding, target in targets:
         if finding.place is not None:
             proof = prover.proof(finding.place)
@@ -61,11 +66,12 @@ def _targets(findings: list[Finding], directory: Path | None) -> Iterator[tuple[
 
 def _write(target: bytes, data: bytes) -> None:
     """Write a proof whole or not at all; it can be exported again, so it is not forced to the disk."""
-    temporary = target + b".new"
+    folder = os.path.dirname(target)
+    temporary = os.path.join(folder, DRAFT + os.urandom(8).hex().encode() + PROOF_SUFFIX)  # a long name leaves no room
     try:
         descriptor = _create(temporary)
     except FileNotFoundError:
-        os.makedirs(os.path.dirname(target), DIRECTORY_MODE, exist_ok=True)
+        _make_folders(folder)
         descriptor = _create(temporary)
     try:
         os.fchmod(descriptor, MODE)
@@ -78,4 +84,15 @@ def _write(target: bytes, data: bytes) -> None:
 
 
 def _create(path: bytes) -> int:
-    return os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, MODE)
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, MODE)
+
+
+def _make_folders(path: bytes) -> None:
+    """Make `path` and every folder missing above it, all of them their owner's alone: their names may name patients."""
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for folder in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, DIRECTORY_MODE)

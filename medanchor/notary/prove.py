@@ -30,17 +30,19 @@ class Prover:
 
         Of the anchors that do, the oldest is taken: no later time can be shown more strongly.
         """
-        if place.entry not in self._bundles:
-            self._bundles = {place.entry: self._bundle(place.entry)}
-        reader, shared = self._bundles[place.entry]
+        reader, shared = self._shared(place.entry)
         record = reader.tile(place.index >> LEVEL).record(place.index & (RECORDS_PER_TILE - 1))
         position = reader.position(place.index)
         return Proof(record, position, shared.envelope, shared.key, shared.origin, shared.ledger, shared.anchor)
 
     def bundle(self, entry: int) -> BundleReader:
         """Return the reader of the bundle at `entry`, the one that proofs are made with."""
-        self.proof(Place(entry, 0))
-        return self._bundles[entry][0]
+        return self._shared(entry)[0]
+
+    def _shared(self, entry: int) -> tuple[BundleReader, Proof]:
+        if entry not in self._bundles:
+            self._bundles = {entry: self._bundle(entry)}
+        return self._bundles[entry]
 
     def _bundle(self, entry: int) -> tuple[BundleReader, Proof]:
         """Return the bundle's reader and its first record's proof: the others differ in record and position only."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from medanchor.core.checkpoint import sign_checkpoint
 from medanchor.core.commitment import TreeHead
@@ -72,7 +73,7 @@ def would_stamp(store: Store, signer_key: bytes, collected: Sequence[Hashed], re
 
 def _check_follows(store: Store, request: StampRequest) -> None:
     for follows in request.follows:
-        if follows.entry >= store.size():
+        if not 0 <= follows.entry < store.size():
             raise UsageError(
                 f"expected --follows to name an entry of the ledger, found {follows.entry}", hint="see 'medanchor log'"
             )
@@ -84,29 +85,33 @@ def _checkpoint(signer: Signer) -> Callable[[TreeHead], str]:
 
 def _fresh(store: Store, signer: Signer, collected: Sequence[Hashed], request: StampRequest) -> list[Hashed]:
     """Return what is new in `collected`."""
-    fresh = []
-    for hashed in collected:
-        known = _known(store, signer, hashed, request)
-        pairs = [
-            (name, raw) for name, raw in zip(hashed.names, hashed.raw_list(), strict=True) if (name, raw) not in known
-        ]
-        if pairs:
-            fresh.append(Hashed(hashed.folder, [name for name, _ in pairs], b"".join(raw for _, raw in pairs)))
+    fresh: list[Hashed] = []
+    for folder, parts in groupby(collected, key=lambda hashed: hashed.folder):
+        of_folder = list(parts)
+        known = _known(store, signer, folder, of_folder, request)
+        fresh += filter(None, (_without(part, known) for part in of_folder)) if known else of_folder
     return fresh
 
 
-def _known(store: Store, signer: Signer, hashed: Hashed, request: StampRequest) -> set[tuple[bytes, bytes]]:
-    """Return the (name, raw digest) pairs of `hashed`'s folder that this signer stamped with this meaning before."""
+def _without(hashed: Hashed, known: set[tuple[bytes, bytes]]) -> Hashed | None:
+    pairs = [pair for pair in zip(hashed.names, hashed.raw_list(), strict=True) if pair not in known]
+    return Hashed(hashed.folder, [name for name, _ in pairs], b"".join(raw for _, raw in pairs)) if pairs else None
+
+
+def _known(
+    store: Store, signer: Signer, folder: bytes, parts: Iterable[Hashed], request: StampRequest
+) -> set[tuple[bytes, bytes]]:
+    """Return the (name, raw digest) pairs of `folder` that this signer stamped with this meaning before."""
 
     def same(entry: int) -> bool:
         envelope = parse_envelope(store.envelope(entry))
         return envelope.key_id == key_id(signer.public) and envelope.statement.meaning == request.meaning
 
-    if not hashed.folder:  # no path to go by: what was piped in is known by its digest alone
-        raws = hashed.raw_list()
+    if not folder:  # no path to go by: what was piped in is known by its digest alone
+        raws = (raw for hashed in parts for raw in hashed.raw_list())
         return {(b"", raw) for raw in raws if any(same(place.entry) for place in find_digest(store, Hash(raw)))}
     known: set[tuple[bytes, bytes]] = set()
-    for stamped in stamped_in(store, hashed.folder):
+    for stamped in stamped_in(store, folder):
         if same(stamped.entry):
             known.update(zip(stamped.names, stamped.raws, strict=True))
     return known

@@ -49,7 +49,8 @@ def create_vault(directory: Path, new: NewVault) -> None:
     with private.storage_errors(directory):
         _check_place(directory)
         directory.parent.mkdir(parents=True, exist_ok=True)
-        draft = directory.parent / f".{directory.name}.{os.getpid()}.new"
+        private.sweep(directory.parent)
+        draft = directory.parent / f"{private.DRAFT}{os.getpid()}"
         try:
             _fill(draft, new)
             draft.replace(directory)

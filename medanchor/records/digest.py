@@ -6,26 +6,40 @@ times.
 
 import hashlib
 import os
+import stat
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from medanchor.core.hashes import HASH_LENGTH, Hash
 from medanchor.records.walk import Group, Problem, Severity, told
 
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
 READ_BYTES = 1 << 16
 """Large enough that system calls cost nothing, small enough for the processor's cache: 1 MiB is a third slower."""
 
-ALONE = 64
-"""Up to so many records, starting processes costs more than it gains."""
-
+FIRST_TASK = 8
 LARGEST_TASK = 256
+ALONE = 2
+"""Up to so many tasks (24 records), starting processes costs more than it gains."""
+
+AHEAD = 256
+"""So many tasks may wait for the first one's results: a large record keeps nobody idle, and memory is bounded."""
+
+FOLDER_FLAGS = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
+"""O_PATH: a folder that may be entered but not listed still gives a record that is named."""
+
 FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-"""O_NONBLOCK: a file that became a named pipe meanwhile does not hang us."""
+"""O_NONBLOCK: a file that became a named pipe meanwhile does not hang us; it looks empty, and is told by its kind."""
 
 Task = list[Group]
+Results = list["Hashed | Problem"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +75,8 @@ def digest_all(found: Iterable[Group | Problem], progress: Callable[[int], None]
     """
     problems: list[Problem] = []
     tasks = _tasks(_groups(found, problems))
-    first = list(islice(tasks, 3))
-    few = sum(len(group.names) for task in first for group in task) <= ALONE and len(first) < 3  # noqa: PLR2004 - all
-    results = map(_digest_task, first) if few else _in_processes(chain(first, tasks))
+    first = list(islice(tasks, ALONE + 1))
+    results = map(_digest_task, first) if len(first) <= ALONE else _in_processes(chain(first, tasks))
     for result in results:
         for item in result:
             yield item
@@ -84,7 +97,7 @@ def _groups(found: Iterable[Group | Problem], problems: list[Problem]) -> Iterat
 
 def _tasks(groups: Iterable[Group]) -> Iterator[Task]:
     """Return `groups` cut and joined into tasks; small at first, so that a few large records meet both processes."""
-    size, task, room = 8, [], 8
+    size, task, room = FIRST_TASK, [], FIRST_TASK
     for group in groups:
         start = 0
         while start < len(group.names):
@@ -99,45 +112,85 @@ def _tasks(groups: Iterable[Group]) -> Iterator[Task]:
         yield task
 
 
-def _in_processes(tasks: Iterable[Task]) -> Iterator[list[Hashed | Problem]]:
-    import multiprocessing
-
-    if sys.platform == "linux":
-        with multiprocessing.get_context("fork").Pool(os.cpu_count(), _end_with_parent) as pool:
-            yield from pool.imap(_digest_task, tasks)
-    else:  # fork is not safe everywhere; one process is right everywhere
+def _in_processes(tasks: Iterable[Task]) -> Iterator[Results]:
+    """Return the results of `tasks`, in order; `tasks` is read here, as what it reads from may know one thread only."""
+    if sys.platform != "linux":  # fork is not safe everywhere; one process is right everywhere
         yield from map(_digest_task, tasks)
+        return
+    waiting: deque[tuple[Task, Future[Results]]] = deque()
+    with _workers() as workers:
+        for task in tasks:
+            waiting.append((task, _submit(workers, task)))
+            while len(waiting) > AHEAD or (waiting and waiting[0][1].done()):
+                yield _result(*waiting.popleft())
+        while waiting:
+            yield _result(*waiting.popleft())
 
 
-def _end_with_parent() -> None:
-    """End this worker when its parent ends, even by kill -9: a pool's pipes alone would keep it waiting for ever."""
-    import multiprocessing.connection
+@contextmanager
+def _workers() -> Iterator["Executor"]:
+    """Give a pool of forked processes that ends with this block or this process, however either ends.
+
+    Each of them waits for the end of a pipe that only we hold open: the kernel closes it even after kill -9.
+    """
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    end, held = os.pipe()
+    workers = ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("fork"), _wait_for_end, (end, held))
+    try:
+        yield workers
+    finally:
+        os.close(held)
+        workers.shutdown()
+        os.close(end)
+
+
+def _wait_for_end(end: int, held: int) -> None:
     import signal
     import threading
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which ends us
-    parent = multiprocessing.parent_process()
-
     def wait() -> None:
-        if parent:
-            multiprocessing.connection.wait([parent.sentinel])
-            os._exit(1)
+        os.read(end, 1)
+        os._exit(1)
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which ends us
+    os.close(held)
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _digest_task(task: Task) -> list[Hashed | Problem]:
-    results: list[Hashed | Problem] = []
+def _submit(workers: "Executor", task: Task) -> "Future[Results]":
+    from concurrent.futures import BrokenExecutor, Future
+
+    try:
+        return workers.submit(_digest_task, task)
+    except BrokenExecutor as error:
+        failed: Future[Results] = Future()
+        failed.set_exception(error)
+        return failed
+
+
+def _result(task: Task, future: "Future[Results]") -> Results:
+    from concurrent.futures import BrokenExecutor
+
+    try:
+        return future.result()
+    except BrokenExecutor:  # a worker was killed, by a system out of memory perhaps: go on alone
+        return _digest_task(task)
+
+
+def _digest_task(task: Task) -> Results:
+    results: Results = []
     for group in task:
         results += _digest_group(group)
     return results
 
 
-def _digest_group(group: Group) -> list[Hashed | Problem]:
+def _digest_group(group: Group) -> Results:
     """Return the digests of a group's records, then the problems of those that could not be read."""
     names, raws, problems = [], [], []
     try:
-        folder = os.open(group.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = os.open(group.folder, FOLDER_FLAGS)
     except OSError as error:
         return [Problem(os.path.join(group.folder, name), told(error), Severity.UNREADABLE) for name in group.names]
     try:
@@ -155,7 +208,10 @@ def _digest_group(group: Group) -> list[Hashed | Problem]:
 def _digest(name: bytes, folder: int | None) -> bytes:
     file = os.open(name, FLAGS, dir_fd=folder)
     try:
-        state = hashlib.sha256(os.read(file, READ_BYTES))
+        block = os.read(file, READ_BYTES)
+        if not block and not stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError("it is not a file any more")
+        state = hashlib.sha256(block)
         while block := os.read(file, READ_BYTES):
             state.update(block)
         return state.digest()

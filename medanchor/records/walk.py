@@ -45,16 +45,18 @@ class Problem:
 
 def absolute(path: bytes) -> bytes:
     """Return the one path that names a file here: its folder with symbolic links resolved, its own name kept."""
-    folder, name = os.path.split(os.path.abspath(path))
-    return os.path.join(os.path.realpath(folder), name)
+    folder, name = os.path.split(path)
+    if name in (b"", b".", b".."):
+        return os.path.realpath(path)
+    return os.path.join(os.path.realpath(folder), name)  # links first, then "..", as the operating system does
 
 
 def walk(paths: Iterable[bytes], *, follow: bool = False, exclude: Iterable[bytes] = ()) -> Iterator[Group | Problem]:
     """Return the records that `paths` name, files first, then everything in folders, sorted by name in each folder.
 
     A path that is named is followed if it is a symbolic link; links met on the way only if `follow`. Nothing comes
-    twice, and nothing from the folders `exclude`. Proofs met in folders are passed over: they lie beside their records and are
-    none. Whatever else gives no record comes as a Problem.
+    twice, and nothing from the folders `exclude`. Proofs met in folders are passed over: they lie beside their records
+    and are none. Whatever else gives no record comes as a Problem.
     """
     named: dict[bytes, set[bytes]] = {}
     folders: list[bytes] = []
@@ -70,11 +72,15 @@ def walk(paths: Iterable[bytes], *, follow: bool = False, exclude: Iterable[byte
             folder, name = os.path.split(absolute(path))
             named.setdefault(folder, set()).add(name)
         else:
-            yield Problem(path, f"it is {SPECIAL[stat.S_IFMT(mode)]}, not a record", Severity.SKIPPED)
+            yield Problem(path, _special(mode), Severity.SKIPPED)
     yield from (Group(folder, sorted(names)) for folder, names in sorted(named.items()))
     seen = {_identity(path) for path in exclude}
     for folder in folders:
         yield from _walk_folder(folder, follow, seen, named)
+
+
+def _special(mode: int) -> str:
+    return f"it is {SPECIAL.get(stat.S_IFMT(mode), 'something else now')}, not a record"
 
 
 def _identity(path: bytes) -> tuple[int, int]:
@@ -99,7 +105,7 @@ def _walk_folder(
                 continue
             seen.add(identity)
             with os.scandir(current) as entries:
-                listing = sorted(entries, key=lambda entry: entry.name)
+                listing = list(entries)
         except OSError as error:
             yield Problem(current, told(error), Severity.UNREADABLE)
             continue
@@ -113,22 +119,23 @@ def _walk_folder(
 
 
 def _sorted_out(listing: list["os.DirEntry[bytes]"], follow: bool) -> tuple[list[bytes], list[bytes], list[Problem]]:
-    """Return the names of a folder's records, the paths of its folders, and what gives no record."""
+    """Return the names of a folder's records, the paths of its folders, and what gives no record, each in order."""
     names: list[bytes] = []
     folders: list[bytes] = []
     problems: list[Problem] = []
     for entry in listing:
         try:
-            if entry.is_symlink() and not follow:
+            if entry.is_file(follow_symlinks=False):  # nearly all are, so this is asked first
+                names.append(entry.name)
+            elif entry.is_symlink() and not follow:
                 problems.append(Problem(entry.path, "it is a symbolic link", Severity.SKIPPED))
             elif entry.is_dir():
                 folders.append(entry.path)
             elif entry.is_file():
-                if not entry.name.endswith(PROOF_SUFFIX):
-                    names.append(entry.name)
+                names.append(entry.name)
             else:
-                reason = f"it is {SPECIAL[stat.S_IFMT(entry.stat().st_mode)]}, not a record"
-                problems.append(Problem(entry.path, reason, Severity.SKIPPED))
+                problems.append(Problem(entry.path, _special(entry.stat().st_mode), Severity.SKIPPED))
         except OSError as error:
             problems.append(Problem(entry.path, told(error), Severity.UNREADABLE))
-    return names, folders, problems
+    names = sorted(name for name in names if not name.endswith(PROOF_SUFFIX))
+    return names, sorted(folders), sorted(problems, key=lambda problem: problem.path)

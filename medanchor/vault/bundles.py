@@ -2,23 +2,31 @@
 
 import os
 import sqlite3
-import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from medanchor.core.commitment import TreeHead
 from medanchor.core.hashes import HASH_LENGTH, SALT_LENGTH, Hash
-from medanchor.core.merkle import appended_nodes, inclusion_path, leaf_hash
+from medanchor.core.merkle import Nodes, appended_nodes, inclusion_path, leaf_hash, nodes_of, root_of
 from medanchor.core.proof import Position
 from medanchor.errors import VaultError
 from medanchor.vault.rows import seal
 from medanchor.vault.store import Store
-from medanchor.vault.tiles import LEVEL, RECORDS_PER_TILE, Tile, bundle_nodes
+from medanchor.vault.tiles import LEVEL, RECORDS_PER_TILE, Tile
 
-PREFIX = struct.Struct(">q24x")
-"""The index of digests keeps the first 8 bytes of each, as a signed number: enough to find it, and lean."""
+PREFIX_LENGTH = 8
+"""The index of digests keeps the first bytes of each: enough to find it, and lean."""
 
-INSERT_TILES = 64
+INSERT_TILES = 256
+"""So many tiles are put into the index of digests at once, sorted: that meets each page of it once."""
+
+INDEX_DIGESTS = f"""
+    WITH RECURSIVE record(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM record WHERE number + 1 < :count)
+    INSERT INTO digest
+    SELECT substr(:raws, {HASH_LENGTH} * number + 1, {PREFIX_LENGTH}), :first + number FROM record ORDER BY 1
+"""  # noqa: S608 - constants
+"""SQLite cuts the packed digests itself: twice as fast as a row at a time from Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +78,17 @@ def append_entry(
 
 
 def _insert_tiles(database: sqlite3.Connection, entry: int, next_id: int, start: int, tiles: Sequence[Tile]) -> None:
-    rows = []
-    digests: list[tuple[int, int]] = []
     for number, tile in enumerate(tiles, start):
         values = (next_id + number, entry, number, tile.records, tile.root, tile.names)
-        rows.append((*values, seal("tile", *values)))
-        digests += digest_rows(next_id + number, tile)
-    database.executemany("INSERT INTO tile VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-    digests.sort()
-    database.executemany("INSERT INTO digest VALUES (?, ?)", digests)
+        database.execute("INSERT INTO tile VALUES (?, ?, ?, ?, ?, ?, ?)", (*values, seal("tile", *values)))
+    raws = b"".join(tile.packed_raws() for tile in tiles)
+    first = (next_id + start) << LEVEL  # all tiles but a bundle's last are full, so locations run on
+    database.execute(INDEX_DIGESTS, {"raws": raws, "count": len(raws) // HASH_LENGTH, "first": first})
 
 
-def digest_rows(tile_id: int, tile: Tile) -> Iterator[tuple[int, int]]:
+def digest_rows(tile_id: int, tile: Tile) -> Iterator[tuple[bytes, int]]:
     """Return the rows that the index of digests has for a tile: (prefix, tile id and offset as one number)."""
-    prefixes = PREFIX.iter_unpack(tile.records[tile.count * SALT_LENGTH :])
-    return ((prefix, location) for location, (prefix,) in enumerate(prefixes, tile_id << LEVEL))
+    return ((raw[:PREFIX_LENGTH], location) for location, raw in enumerate(tile.raws(), tile_id << LEVEL))
 
 
 def _folder_id(database: sqlite3.Connection, path: bytes) -> int:
@@ -110,8 +114,12 @@ def tile(store: Store, entry: int, number: int) -> Tile:
     with store.reading() as database:
         row = database.execute(query, (entry, number)).fetchone()
     if row is None:
-        raise VaultError(f"the bundle of entry {entry} is not whole", hint="run 'medanchor audit'")
+        raise _not_whole(entry)
     return Tile(row[0], Hash(row[1]), row[2])
+
+
+def _not_whole(entry: int) -> VaultError:
+    return VaultError(f"the bundle of entry {entry} is not whole", hint="run 'medanchor audit'")
 
 
 def count_records(store: Store, entry: int) -> int:
@@ -135,22 +143,33 @@ class BundleReader:
         self._entry = entry
         self._size = size
         self.roots = tile_roots(store, entry)
+        if len(self.roots) != ((size - 1) >> LEVEL) + 1:
+            raise _not_whole(entry)
+        self._above = nodes_of(self.roots)
         self._number = -1
-        self._last = tile(store, entry, (size - 1) >> LEVEL)
+
+    @cached_property
+    def root(self) -> Hash:
+        """The root that the tiles' roots imply."""
+        return root_of(self.roots)
 
     def tile(self, number: int) -> Tile:
         """Return tile `number`, from memory if it was the last one asked for."""
         if number != self._number:
             self._tile = tile(self._store, self._entry, number)
-            inside = {number: self._tile, (self._size - 1) >> LEVEL: self._last}
-            self._nodes = bundle_nodes(self.roots, inside)
             self._number = number
+            self._inside: Nodes | None = None
         return self._tile
 
     def position(self, index: int) -> Position:
-        """Return where the record at leaf `index` stands in the bundle's tree."""
-        self.tile(index >> LEVEL)
-        return Position(index, self._size, tuple(inclusion_path(self._nodes, index, self._size)))
+        """Return where the record at leaf `index` stands: its path inside its tile, then that of the tile."""
+        number, offset = index >> LEVEL, index & (RECORDS_PER_TILE - 1)
+        here = self.tile(number)
+        if self._inside is None:  # once a tile, not once a record
+            self._inside = nodes_of(here.leaves())
+            self._tile_path = inclusion_path(self._above, number, len(self.roots))
+        path = inclusion_path(self._inside, offset, here.count)
+        return Position(index, self._size, (*path, *self._tile_path))
 
 
 def stamped_in(store: Store, folder: bytes) -> Iterator[Stamped]:
@@ -198,10 +217,9 @@ def find_digest(store: Store, raw: Hash) -> list[Place]:
         "SELECT tile.entry, tile.number, digest.location, tile.records FROM digest"
         " JOIN tile ON tile.id = digest.location >> ? WHERE digest.prefix = ? ORDER BY digest.location"
     )
-    (prefix,) = PREFIX.unpack(raw)
     places = []
     with store.reading() as database:
-        for entry, number, location, records in database.execute(query, (LEVEL, prefix)):
+        for entry, number, location, records in database.execute(query, (LEVEL, raw[:PREFIX_LENGTH])):
             offset = location & (RECORDS_PER_TILE - 1)
             start = len(records) // (SALT_LENGTH + HASH_LENGTH) * SALT_LENGTH + offset * HASH_LENGTH
             if records[start : start + HASH_LENGTH] == raw:

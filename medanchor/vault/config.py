@@ -51,14 +51,15 @@ def read_config(directory: Path, environment: Mapping[str, str]) -> Config:
         entries: dict[str, object] = dict(tomllib.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         entries = {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise VaultError(
             f"{path} cannot be read: {error}", hint="mend that line; docs/operations.md has an example"
         ) from None
     names = [field.name for field in fields(Config)]
     for name in names:
         if value := environment.get(f"MEDANCHOR_{name.upper()}"):
-            entries[name] = int(value) if name == "confirmations" and value.isdecimal() else value
+            number = name == "confirmations" and value.isdecimal() and len(value) <= len(str(MAX_CONFIRMATIONS))
+            entries[name] = int(value) if number else value
     if unknown := sorted(set(entries) - set(names)):
         raise VaultError(f"{path} has an unknown entry: {unknown[0]}", hint=f"it may hold {', '.join(names)}")
     return _checked(path, entries)
@@ -69,19 +70,25 @@ def _checked(path: Path, entries: Mapping[str, object]) -> Config:
     for name, value in entries.items():
         expected = type(getattr(config, name))
         if type(value) is not expected:
-            raise VaultError(f"{path}: expected {name} to be a {_WORDS[expected]}", hint="see docs/operations.md")
+            raise VaultError(f"{path}: expected {name} to be {_WORDS[expected]}", hint="see docs/operations.md")
         config = replace(config, **{name: value})  # type: ignore[arg-type]  # its type was compared just above
     check_meaning(config.meaning)
     if not 1 <= config.confirmations <= MAX_CONFIRMATIONS:
-        raise VaultError(f"{path}: expected confirmations from 1 to {MAX_CONFIRMATIONS}, found {config.confirmations}")
+        raise VaultError(
+            f"{path}: expected confirmations from 1 to {MAX_CONFIRMATIONS}, found {config.confirmations}",
+            hint="6 is the custom",
+        )
     return config
 
 
-_WORDS = {str: "text in quotes", int: "whole number"}
+_WORDS = {str: "text in quotes", int: "a whole number"}
 
 
 def check_meaning(meaning: str) -> str:
     """Return `meaning` if 21 CFR 11.50's list has it. Raises UsageError."""
     if meaning not in MEANINGS:
-        raise UsageError(f"expected a meaning out of {', '.join(MEANINGS)}, found {meaning}")
+        raise UsageError(
+            f"expected a meaning out of {', '.join(MEANINGS)}, found {meaning}",
+            hint="name one with --meaning, or in config.toml",
+        )
     return meaning

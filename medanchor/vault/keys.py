@@ -5,16 +5,15 @@ is sealed with ChaCha20-Poly1305 (RFC 8439) under a key that scrypt (RFC 7914) m
 name, role and public key beside it.
 """
 
-import base64
 import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from medanchor.core.encoding import canonical_json, from_base64, members, number, text, to_base64
 from medanchor.core.hashes import Hash, sha256
-from medanchor.core.proof import canonical_json, from_base64, members, number, text
 from medanchor.core.signature import PUBLIC_KEY_LENGTH, key_id
 from medanchor.errors import MalformedProofError, UsageError, VaultError
 from medanchor.vault import private
@@ -32,6 +31,7 @@ MAX_SCRYPT_N = 1 << 20
 SALT_LENGTH = 16
 NONCE_LENGTH = 12
 SECRET_LENGTH = 32
+TAG_LENGTH = 16
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z", re.ASCII)
 MAX_LABEL = 100
@@ -57,7 +57,7 @@ class KeyFile:
     label: str
     role: str
     public: bytes
-    secret: bytes
+    secret: bytes = field(repr=False)  # what is logged or raised must not tell it
     locked: Locked | None
 
     @property
@@ -91,7 +91,10 @@ def check_name(name: str) -> str:
 def check_label(label: str) -> str:
     """Return `label` if it can be printed on one line. Raises UsageError."""
     if len(label) > MAX_LABEL or not label.isprintable():
-        raise UsageError(f"expected at most {MAX_LABEL} printable characters in a key's label or role")
+        raise UsageError(
+            f"expected at most {MAX_LABEL} printable characters in a key's label or role",
+            hint="such as 'Dr A. Example'",
+        )
     return label
 
 
@@ -110,9 +113,10 @@ def create_key(directory: Path, name: str, label: str, role: str, passphrase: by
         key = _lock(key, passphrase)
     with private.storage_errors(directory):
         private.make_directory(path.parent)
-        if path.exists():
-            raise VaultError(f"there is a key named {name} already", hint="choose another name")
-        private.write_file(path, _serialise(key))
+        try:
+            private.write_file(path, _serialise(key), replace=False)
+        except FileExistsError:
+            raise VaultError(f"there is a key named {name} already", hint="choose another name") from None
     return key
 
 
@@ -201,13 +205,13 @@ def _serialise(key: KeyFile) -> bytes:
     tree: dict[str, object] = {
         "label": key.label,
         "name": key.name,
-        "public": _base64(key.public),
+        "public": to_base64(key.public),
         "role": key.role,
-        "secret": _base64(key.secret),
+        "secret": to_base64(key.secret),
         "version": 1,
     }
     if key.locked:
-        tree["scrypt"] = {"n": key.locked.n, "nonce": _base64(key.locked.nonce), "salt": _base64(key.locked.salt)}
+        tree["scrypt"] = {"n": key.locked.n, "nonce": to_base64(key.locked.nonce), "salt": to_base64(key.locked.salt)}
     tree["seal"] = sha256(canonical_json(tree)).hex()
     return canonical_json(tree) + b"\n"
 
@@ -219,13 +223,14 @@ def _parse(data: bytes, name: str) -> KeyFile:
     except (ValueError, RecursionError):
         raise MalformedProofError("it is not JSON") from None
     tree = members(value, "label", "name", "public", "role", "secret", "seal", "version", optional=("scrypt",))
+    locked = _locked(tree["scrypt"]) if "scrypt" in tree else None
     key = KeyFile(
         name=text(tree["name"]),
         label=text(tree["label"]),
         role=text(tree["role"]),
         public=from_base64(tree["public"], length=PUBLIC_KEY_LENGTH),
-        secret=from_base64(tree["secret"]),
-        locked=_locked(tree["scrypt"]) if "scrypt" in tree else None,
+        secret=from_base64(tree["secret"], length=SECRET_LENGTH + (TAG_LENGTH if locked else 0)),
+        locked=locked,
     )
     if key.name != name or number(tree["version"]) != 1 or _serialise(key) != data:
         raise MalformedProofError("its seal, its version or its name is another")
@@ -238,7 +243,3 @@ def _locked(value: object) -> Locked:
     if not 1 < cost <= MAX_SCRYPT_N or cost & (cost - 1):
         raise MalformedProofError(f"expected a scrypt cost that is a power of two up to {MAX_SCRYPT_N}")
     return Locked(cost, from_base64(tree["salt"], length=SALT_LENGTH), from_base64(tree["nonce"], length=NONCE_LENGTH))
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")

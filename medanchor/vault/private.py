@@ -2,10 +2,12 @@
 
 import errno
 import os
+import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from medanchor.errors import VaultError
@@ -13,6 +15,10 @@ from medanchor.errors import VaultError
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
+DRAFT = ".medanchor-"
+"""How the name of everything begins that is made under another name first, and takes its own when it is whole."""
+
+ABANDONED_SECONDS = 3600
 
 
 def make_directory(path: Path) -> None:
@@ -22,20 +28,36 @@ def make_directory(path: Path) -> None:
     path.chmod(DIRECTORY_MODE)
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, 0600, atomically and durably: whoever looks sees the old file or the whole new one."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+def write_file(path: Path, data: bytes, *, replace: bool = True) -> None:
+    """Write `data` to `path`, 0600, atomically and durably: whoever looks sees the old file or the whole new one.
+
+    Raises FileExistsError if `path` is there and `replace` is False, even if it appeared a moment ago.
+    """
+    sweep(path.parent)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=DRAFT)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        if replace:
+            temporary.replace(path)
+        else:
+            path.hardlink_to(temporary)
+            temporary.unlink()
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def sweep(directory: Path) -> None:
+    """Remove the drafts that killed runs left in `directory`: those an hour old, as none is written for so long."""
+    for draft in directory.glob(f"{DRAFT}*"):
+        with suppress(OSError):  # it is gone already, or another user's
+            if time.time() - draft.lstat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
 
 
 def sync_directory(path: Path) -> None:
@@ -76,6 +98,7 @@ _HINTS = {
     errno.EROFS: "it is on a read-only file system: verify works there, stamp and anchor do not",
     errno.EACCES: "run as the user the vault belongs to",
     errno.EPERM: "run as the user the vault belongs to",
+    errno.EEXIST: "a file stands where a directory should be; name another with --vault",
     errno.ENOTDIR: "a file stands where a directory should be; name another with --vault",
     errno.EIO: "the disk reports errors: copy the vault to another one before anything else",
 }

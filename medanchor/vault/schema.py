@@ -26,7 +26,7 @@ MIGRATIONS = (
         seal BLOB NOT NULL, PRIMARY KEY (folder, entry, first)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE digest (
-        prefix INTEGER NOT NULL, location INTEGER NOT NULL, PRIMARY KEY (prefix, location)
+        prefix BLOB NOT NULL, location INTEGER NOT NULL, PRIMARY KEY (prefix, location)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE signer (
         key BLOB PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, seal BLOB NOT NULL

@@ -33,13 +33,12 @@ class Store:
     def __init__(self, directory: Path, *, read_only: bool = False) -> None:
         self.directory = directory
         self.database = connect(directory, read_only=read_only)
-        with database_errors(directory):
+        try:
             self._migrate()
-            row = self.database.execute("SELECT origin, network FROM vault").fetchone()
-        if row is None:
-            raise VaultError(f"the vault {directory} is damaged: it has no origin", hint="restore it from a backup")
-        self.origin = str(row[0])
-        self.network = Network(row[1])
+            self.origin, self.network = self._identity()
+        except BaseException:
+            self.database.close()
+            raise
 
     @classmethod
     def create(cls, directory: Path, origin: str, network: Network) -> None:
@@ -128,7 +127,19 @@ class Store:
             raise VaultError(f"the ledger has no entry {position}", hint="run 'medanchor audit'")
         return str(row[0])
 
+    def _identity(self) -> tuple[str, Network]:
+        with database_errors(self.directory):
+            row = self.database.execute("SELECT origin, network FROM vault").fetchone()
+        if row is None or row[1] not in list(Network):
+            reason = "it has no origin" if row is None else "its network is none that there is"
+            raise VaultError(f"the vault {self.directory} is damaged: {reason}", hint="restore it from a backup")
+        return str(row[0]), Network(row[1])
+
     def _migrate(self) -> None:
+        with database_errors(self.directory):
+            self._check_version()
+
+    def _check_version(self) -> None:
         found = self.database.execute("PRAGMA application_id").fetchone()[0]
         version = self.database.execute("PRAGMA user_version").fetchone()[0]
         if found != schema.APPLICATION_ID:
@@ -152,10 +163,18 @@ def connect(directory: Path, *, read_only: bool = False) -> sqlite3.Connection:
     path = directory / DATABASE
     with private.storage_errors(directory):
         if not path.is_file():
-            raise VaultError(f"there is no vault in {directory}", hint="make one with 'medanchor init'")
+            raise VaultError(
+                f"there is no vault in {directory}", hint="make one with 'medanchor init', or name yours with --vault"
+            )
         private.check_private(directory)
         private.check_private(path)
-    mode = "ro&immutable=1" if read_only and not os.access(directory, os.W_OK) else "rw"
+    mode = "rw"
+    if not os.access(directory, os.W_OK):
+        if not read_only:
+            reason, hint = _TOLD["SQLITE_READONLY"]
+            raise VaultError(f"the vault {directory} {reason}", hint=hint)
+        mode = "ro&immutable=1"
+        _refuse_unfolded(directory)
     with database_errors(directory):
         uri = f"file:{_uri_path(path)}?mode={mode}"
         database = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
@@ -164,6 +183,17 @@ def connect(directory: Path, *, read_only: bool = False) -> sqlite3.Connection:
         database.execute("PRAGMA synchronous = FULL")
         database.execute("PRAGMA secure_delete = ON")
         return database
+
+
+def _refuse_unfolded(directory: Path) -> None:
+    """Refuse a database that changed last in SQLite's log only: opened as immutable, it would seem older than it is."""
+    log = directory / f"{DATABASE}-wal"
+    with private.storage_errors(directory):
+        if log.exists() and log.stat().st_size:
+            raise VaultError(
+                f"the vault {directory} cannot be written, and its last changes wait in SQLite's log to be folded in",
+                hint="copy it to a disk that can be written, and use it there",
+            )
 
 
 def _uri_path(path: Path) -> str:
@@ -205,7 +235,7 @@ def database_errors(directory: Path) -> Iterator[None]:
     """Turn SQLite's errors into VaultErrors that name the vault and say what to do."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite quotes a damaged schema in messages not UTF-8
         name = getattr(error, "sqlite_errorname", "")
         reason, hint = next((told for start, told in _TOLD.items() if name.startswith(start)), _DAMAGED)
         raise VaultError(f"the vault {directory} {reason}", hint=hint) from error

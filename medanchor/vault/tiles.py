@@ -5,12 +5,12 @@ of a million records reads one tile and the roots of the others.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from medanchor.core.commitment import Record, raw_leaf_hashes
 from medanchor.core.hashes import HASH_LENGTH, SALT_LENGTH, Hash
-from medanchor.core.merkle import Nodes, nodes_of, root_of, split_hashes
+from medanchor.core.merkle import root_of, split_hashes
 from medanchor.errors import VaultError
 
 LEVEL = 10
@@ -41,9 +41,13 @@ class Tile:
         end = self.count * SALT_LENGTH
         return [self.records[at : at + SALT_LENGTH] for at in range(0, end, SALT_LENGTH)]
 
+    def packed_raws(self) -> bytes:
+        """Return the raw digests, 32 bytes each, one after another."""
+        return self.records[self.count * SALT_LENGTH :]
+
     def raws(self) -> list[bytes]:
         """Return the raw digests, 32 bytes each, in order."""
-        return split_hashes(self.records[self.count * SALT_LENGTH :])
+        return split_hashes(self.packed_raws())
 
     def record(self, offset: int) -> Record:
         """Return the record at `offset` in the tile."""
@@ -72,25 +76,6 @@ def pack(salts: bytes, raws: Sequence[bytes], names: Sequence[bytes]) -> Tile:
     split = [salts[at : at + SALT_LENGTH] for at in range(0, len(salts), SALT_LENGTH)]
     root = root_of(raw_leaf_hashes(split, raws))
     return Tile(records=salts + b"".join(raws), root=root, names=zlib.compress(b"\0".join(names), FAST))
-
-
-def bundle_nodes(roots: Sequence[bytes], tile_of: "dict[int, Tile]") -> Nodes:
-    """Return the perfect subtrees of a bundle, from its tiles' `roots` and the tiles that a path runs through."""
-    above = nodes_of(roots)
-    inside = {number: nodes_of(tile.leaves()) for number, tile in tile_of.items()}
-
-    def node(level: int, index: int) -> Hash:
-        if level >= LEVEL:
-            return above(level - LEVEL, index)
-        number = index >> (LEVEL - level)
-        return inside[number](level, index - (number << (LEVEL - level)))
-
-    return node
-
-
-def chunks(items: Sequence[bytes], size: int = RECORDS_PER_TILE) -> Iterator[Sequence[bytes]]:
-    """Return `items` in runs of `size`; the last may be shorter."""
-    return (items[at : at + size] for at in range(0, len(items), size))
 
 
 def join_roots(tiles: Iterable[Tile]) -> Hash:
