@@ -99,7 +99,7 @@ def first_possible_height(transaction: CTransaction) -> int:
     A lock time binds only as a height (below 500,000,000), and only if an input is not final (BIP 113, BIP 125).
     """
     binding = any(not spend.is_final() for spend in transaction.vin)
-    return transaction.nLockTime + 1 if binding and transaction.nLockTime < 500_000_000 else 0  # noqa: PLR2004
+    return transaction.nLockTime + 1 if binding and transaction.nLockTime < 500_000_000 else 0  # noqa: PLR2004 - then a time
 
 
 def txid(transaction: CTransaction) -> Hash:

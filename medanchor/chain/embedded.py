@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from medanchor.chain.kernel import START_AFRESH, Kernel, opened, refuse_if_full
+from medanchor.chain.kernel import AFTER_REFUSAL, START_AFRESH, Kernel, opened, refuse_if_full
 from medanchor.chain.lock import Lock, exclusive
 from medanchor.chain.source import SUCCESSORS, Tip
 from medanchor.core.commitment import PAYLOAD_LENGTH
@@ -189,7 +189,7 @@ class EmbeddedChain:
             recent = [*recent[1 - _MEDIAN_SPAN :], block[:HEADER_LENGTH]]
             if height > tip and (kernel.height != height or kernel.header(height) != recent[-1]):
                 refused = TransactionRefusedError if batch else ChainError  # an empty block can hold nothing wrong
-                raise refused(f"Bitcoin Core's rules refuse the block: {kernel.reason}")
+                raise refused(f"Bitcoin Core's rules refuse the block: {kernel.reason}", hint=AFTER_REFUSAL)
 
     def _block_time(self, recent: Sequence[bytes], *, age: int) -> int:
         """Return a time for the block after `recent` headers: `age` seconds ago, but above their median (BIP 113).

@@ -36,6 +36,7 @@ ROOM = 80 << 20
 """Bytes free on the disk without which nothing is written: block files grow by 16 MiB at once, and undo files by 1."""
 
 _MAGIC = bytes.fromhex("fabfb5da")  # before each block in a file; regtest's, as no other chain is kept on the disk
+AFTER_REFUSAL = "is this machine's clock right? Then run the command again"
 _BAD_TRANSACTION = "bad-txns-"
 _ERROR_MARK = "[error] "
 _MAKE_ROOM = "make room and try again; what was there before is still there"
@@ -93,7 +94,7 @@ class Kernel:
         except (pbk.KernelException, RuntimeError) as error:
             # Of all that can be wrong with a block, only its transactions are not of our own making.
             refused = TransactionRefusedError if _BAD_TRANSACTION in self.reason else ChainError
-            raise refused(f"Bitcoin Core's rules refuse the block: {self.reason}") from error
+            raise refused(f"Bitcoin Core's rules refuse the block: {self.reason}", hint=AFTER_REFUSAL) from error
 
     def offer_header(self, header: bytes) -> str | None:
         """Return which rule of the network a header (80 bytes) breaks, or None if the engine has taken it.
