@@ -18,18 +18,26 @@ if TYPE_CHECKING:
 
 def collect(paths: list[bytes], out: Output, *, follow: bool, vault: Path) -> "tuple[list[Hashed], list[Problem]]":
     """Return the raw digests of the records that `paths` name, none from the vault itself, and what gave no record."""
+    problems: list[Problem] = []
+    return list(hash_all(paths, problems, out, follow=follow, vault=vault)), problems
+
+
+def hash_all(
+    paths: list[bytes], problems: "list[Problem]", out: Output, *, follow: bool, vault: Path
+) -> "Iterator[Hashed]":
+    """Return what `collect` does, as it comes: what is done with it is done while other processes hash the rest.
+
+    What gave no record is added to `problems`.
+    """
     from medanchor.records.digest import Hashed, digest_all
     from medanchor.records.walk import walk
 
-    hashed: list[Hashed] = []
-    problems: list[Problem] = []
     with out.progress("records read") as advance:
         for item in digest_all(walk(paths, follow=follow, exclude=[os.fsencode(vault)]), advance):
             if isinstance(item, Hashed):
-                hashed.append(item)
+                yield item
             else:
                 problems.append(item)
-    return hashed, problems
 
 
 def any_unreadable(problems: "list[Problem]") -> bool:

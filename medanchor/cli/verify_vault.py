@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from medanchor.cli.context import has_chain, open_chain, readable_store
 from medanchor.cli.output import Output, name_of, plural
-from medanchor.cli.records import any_unreadable, collect, problem_fields, problem_lines
+from medanchor.cli.records import any_unreadable, hash_all, problem_fields, problem_lines
 from medanchor.cli.words import attestation_fields, caveats, verdict_lines
 from medanchor.core.verify import Attestation, TrustLevel
 from medanchor.errors import PartialError, PendingError, Step, UnknownRecordError, VerificationError
@@ -76,7 +76,9 @@ def _find(store: "Store", paths: list[bytes], follow: bool, out: Output) -> tupl
     gone = {path: missing_file(store, absolute(path)) for path in paths if not os.path.lexists(path)}
     gone_folders = {path for path in gone if folders_below(store, absolute(path))}
     known = {path for path, finding in gone.items() if finding} | gone_folders
-    hashed, problems = collect([path for path in paths if path not in known], out, follow=follow, vault=store.directory)
+    problems: list[Problem] = []
+    there = [path for path in paths if path not in known]
+    hashed = hash_all(there, problems, out, follow=follow, vault=store.directory)
     findings = [*examine(store, hashed), *filter(None, gone.values())]
     unreadable = {problem.path for problem in problems if problem.severity is Severity.UNREADABLE}
     for path in paths:

@@ -60,8 +60,9 @@ def audit(store: Store, chain: Chain | None, *, sweep: bool, progress: Progress)
     result = Audit()
     result.check(lambda: _check_keys(store))
     result.check(lambda: check_database(store))
-    result.entries = store.size()
-    for entry in range(result.entries):
+    positions = store.positions()
+    result.entries = len(positions)
+    for entry in positions:
         result.check(lambda entry=entry: _check_entry(store, entry, result))  # type: ignore[misc]  # binds it now
         progress(1)
     result.check(lambda: _check_anchors(store, result))

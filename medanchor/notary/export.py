@@ -90,7 +90,7 @@ def _create(path: bytes) -> int:
 def _make_folders(path: bytes) -> None:
     """Make `path` and every folder missing above it, all of them their owner's alone: their names may name patients."""
     missing = []
-    while not os.path.isdir(path):
+    while path and not os.path.isdir(path):  # a relative path ends at the empty one
         missing.append(path)
         path = os.path.dirname(path)
     for folder in reversed(missing):

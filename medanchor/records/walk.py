@@ -137,5 +137,5 @@ def _sorted_out(listing: list["os.DirEntry[bytes]"], follow: bool) -> tuple[list
                 problems.append(Problem(entry.path, _special(entry.stat().st_mode), Severity.SKIPPED))
         except OSError as error:
             problems.append(Problem(entry.path, told(error), Severity.UNREADABLE))
-    names = sorted(name for name in names if not name.endswith(PROOF_SUFFIX))
+    names = sorted([name for name in names if not name.endswith(PROOF_SUFFIX)])
     return names, sorted(folders), sorted(problems, key=lambda problem: problem.path)

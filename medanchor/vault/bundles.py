@@ -79,7 +79,7 @@ def append_entry(
 
 def _insert_tiles(database: sqlite3.Connection, entry: int, next_id: int, start: int, tiles: Sequence[Tile]) -> None:
     for number, tile in enumerate(tiles, start):
-        values = (next_id + number, entry, number, tile.records, tile.root, tile.names)
+        values = (next_id + number, entry, number, tile.root, tile.records, tile.names)
         database.execute("INSERT INTO tile VALUES (?, ?, ?, ?, ?, ?, ?)", (*values, seal("tile", *values)))
     raws = b"".join(tile.packed_raws() for tile in tiles)
     first = (next_id + start) << LEVEL  # all tiles but a bundle's last are full, so locations run on

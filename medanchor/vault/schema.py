@@ -2,6 +2,8 @@
 
 Every row is bound by a hash: entries by the ledger's tree, records by their bundle's root, nodes and digests because
 they can be computed again, and all else by a `seal` (see `store.seal`), so that an audit finds any changed byte.
+
+A tile's root stands before its long columns: a proof reads the roots of all tiles and the rest of one.
 """
 
 APPLICATION_ID = 0x4D444131
@@ -18,7 +20,7 @@ MIGRATIONS = (
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE tile (
         id INTEGER PRIMARY KEY, entry INTEGER NOT NULL, number INTEGER NOT NULL,
-        records BLOB NOT NULL, root BLOB NOT NULL, names BLOB NOT NULL, seal BLOB NOT NULL, UNIQUE (entry, number)
+        root BLOB NOT NULL, records BLOB NOT NULL, names BLOB NOT NULL, seal BLOB NOT NULL, UNIQUE (entry, number)
     ) STRICT;
     CREATE TABLE folder (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, seal BLOB NOT NULL) STRICT;
     CREATE TABLE span (

@@ -98,6 +98,11 @@ class Store:
         with database_errors(self.directory):
             return int(self.database.execute("SELECT coalesce(max(position), -1) + 1 FROM entry").fetchone()[0])
 
+    def positions(self) -> list[int]:
+        """Return where the ledger has entries: 0 to its size, unless it is damaged."""
+        with database_errors(self.directory):
+            return [row[0] for row in self.database.execute("SELECT position FROM entry ORDER BY position")]
+
     def node(self, level: int, position: int) -> Hash:
         """Return the perfect subtree of the ledger's tree at (`level`, `position`)."""
         query = "SELECT hash FROM node WHERE level = ? AND position = ?"

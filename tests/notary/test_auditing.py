@@ -1,0 +1,160 @@
+"""The audit: silent about a sound vault, and never silent about a damaged one."""
+
+import shutil
+
+import pytest
+from desk import Desk, ignore
+from vaulted import another_signer, in_hand, numbered, put
+
+from medanchor.errors import ChainError
+from medanchor.notary.audit import audit
+from medanchor.notary.examine import Verdict
+
+
+@pytest.fixture(scope="module")
+def full_template(template, tmp_path_factory):
+    """A vault with two signers, two anchors, a pending entry, and a bundle of two tiles."""
+    root = tmp_path_factory.mktemp("full")
+    shutil.copytree(template, root / "vault")
+    with Desk(root / "vault", root / "records") as desk:
+        desk.write("letter", b"letter")
+        desk.write("image", b"image")
+        desk.stamp()
+        desk.anchor()
+        put(desk.store, in_hand(numbered(1500), b"/not/here"))
+        desk.stamp(signer=another_signer(desk.store))
+        desk.anchor()
+        desk.stamp("letter", meaning="review")
+    return root
+
+
+@pytest.fixture
+def full(full_template, tmp_path):
+    """A copy of it, to be damaged."""
+    shutil.copytree(full_template, tmp_path, dirs_exist_ok=True)
+    with Desk(tmp_path / "vault", tmp_path / "records") as ready:
+        yield ready
+
+
+def test_a_sound_vault_is_sound(full):
+    result = full.audit()
+    assert result.damage == []
+    assert (result.entries, result.records, result.anchors) == (4, 2 + 1500 + 2 + 1, 2)
+
+
+def test_an_empty_vault_is_sound(desk):
+    result = desk.audit(sweep=True)
+    assert (result.damage, result.findings, result.unreadable, result.entries) == ([], [], [], 0)
+
+
+DAMAGE = {
+    "vault": "UPDATE vault SET origin = 'another.example/ledger'",
+    "entry-envelope": "UPDATE entry SET envelope = CAST(replace(envelope, '1', '2') AS BLOB) WHERE position = 1",
+    "entry-checkpoint": "UPDATE entry SET checkpoint = replace(checkpoint, 'clinic', 'another') WHERE position = 1",
+    "entry-checkpoint-of-another": "UPDATE entry SET checkpoint = (SELECT checkpoint FROM entry WHERE position = 0)"
+    " WHERE position = 1",
+    "entry-checkpoint-gone": "UPDATE entry SET checkpoint = '' WHERE position = 3",
+    "entry-gone": "DELETE FROM entry WHERE position = 1",
+    "node": "UPDATE node SET hash = zeroblob(32) WHERE level = 0 AND position = 1",
+    "node-gone": "DELETE FROM node WHERE level = 1",
+    "tile-salt": "UPDATE tile SET records = CAST(zeroblob(16) || substr(records, 17) AS BLOB) WHERE id = 2",
+    "tile-raw": "UPDATE tile SET records = CAST(substr(records, 1, length(records) - 32) || zeroblob(32) AS BLOB)"
+    " WHERE id = 3",
+    "tile-root": "UPDATE tile SET root = zeroblob(32) WHERE id = 2",
+    "tile-names": "UPDATE tile SET names = zeroblob(8) WHERE id = 2",
+    "tile-gone": "DELETE FROM tile WHERE id = 3",
+    "folder": "UPDATE folder SET path = x'2f' WHERE id = 2",
+    "span": "UPDATE span SET first = first + 1",
+    "digest": "DELETE FROM digest WHERE location % 2",
+    "signer-name": "UPDATE signer SET name = 'Dr M. Mallory'",
+    "signer-gone": "DELETE FROM signer WHERE name LIKE '%B.%'",
+    "anchor-size": "UPDATE anchor SET size = 1 WHERE id = 2",
+    "anchor-size-beyond": "UPDATE anchor SET size = 99 WHERE id = 2",
+    "anchor-evidence": "UPDATE anchor SET evidence = x'7b7d' WHERE id = 1",
+    "anchor-evidence-of-another": "UPDATE anchor SET evidence = (SELECT evidence FROM anchor WHERE id = 1)"
+    " WHERE id = 2",
+    "anchor-transaction": "UPDATE anchor SET transaction_bytes = zeroblob(100) WHERE id = 1",
+    "anchor-transaction-of-another": "UPDATE anchor SET transaction_bytes = (SELECT transaction_bytes FROM anchor"
+    " WHERE id = 1) WHERE id = 2",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damage_is_found_and_told_with_the_rest(full, name):
+    changed = full.store.database.execute(DAMAGE[name]).rowcount
+    assert changed
+    result = full.audit(sweep=True)
+    assert result.damage
+    assert len(result.damage) == len(set(result.damage)), "each is told once"
+    assert result.entries in (3, 4)
+    assert not result.findings, "records are not judged by a damaged vault"
+
+
+def test_entries_that_were_signed_for_another_ledger_are_found(full):
+    full.store.origin = "another.example/ledger"
+    damage = full.damage()
+    for entry in range(4):
+        assert f"entry {entry} was made for another ledger" in damage
+        assert f"the checkpoint of entry {entry} is of another ledger, or of another state of it" in damage
+
+
+def test_without_a_chain_anchors_are_checked_for_consistency_alone(full):
+    full.chain.reorg(3)
+    result = audit(full.store, None, sweep=False, progress=ignore)
+    assert (result.damage, result.anchors) == ([], 2)
+
+
+def test_a_damaged_key_file_is_found(full):
+    path = full.store.directory / "keys" / "other.key"
+    path.write_bytes(path.read_bytes().replace(b"radiologist", b"administrat"))
+    assert full.damage() == ["the key file of other is damaged: its seal, its version or its name is another"]
+
+
+def test_a_key_file_for_others_to_read_is_found(full):
+    (full.store.directory / "keys" / "default.key").chmod(0o644)
+    assert "found mode 0644" in full.damage()[0]
+
+
+def test_an_anchor_whose_block_is_gone_is_told(full):
+    full.chain.reorg(3)
+    (line,) = full.damage()
+    assert line == "the block of anchor 2 is not in the embedded regtest chain any more: run 'medanchor anchor'"
+    full.anchor()
+    assert full.damage() == []
+
+
+def test_a_chain_that_cannot_be_asked_ends_the_audit(full, monkeypatch):
+    def unreachable(_heights):
+        raise ChainError("nobody answers")
+
+    monkeypatch.setattr(full.chain, "headers", unreachable)
+    with pytest.raises(ChainError, match="nobody answers"):
+        full.audit()
+
+
+def test_a_sweep_reads_every_stamped_path_again(desk):
+    for folder in ("a", "b", "c", "d"):
+        for number in range(60):
+            desk.write(f"{folder}/{number:02}", f"{folder}{number}".encode())
+    desk.stamp()
+    result = desk.audit(sweep=True)
+    assert (result.damage, result.findings, result.unreadable) == ([], [], [])
+    assert result.swept == 3 + 240
+
+
+def test_a_sweep_tells_what_is_not_as_it_was_last_stamped(desk):
+    desk.write("a/gone", b"1")
+    desk.write("folder", b"2")
+    desk.stamp()
+    desk.write("letter", b"edited")
+    for name in ("a/gone", "image", "folder"):
+        (desk.records / name).unlink()
+    (desk.records / "folder").mkdir()
+    result = desk.audit(sweep=True)
+    assert sorted((desk.name(each.path), each.verdict) for each in result.findings) == [
+        ("a/gone", Verdict.MISSING),
+        ("image", Verdict.MISSING),
+        ("letter", Verdict.CHANGED),
+    ]
+    assert [(desk.name(each.path), each.reason) for each in result.unreadable] == [("folder", "is a directory")]
+    assert result.swept == 2

@@ -1,0 +1,74 @@
+"""Making a vault: whole or not at all, and never over anything."""
+
+import pytest
+from vaulted import make_vault
+
+from medanchor.core.header import Network
+from medanchor.errors import UsageError, VaultError
+from medanchor.notary import vaults
+from medanchor.notary.vaults import NewVault, create_vault, new_origin
+from medanchor.vault.config import read_config
+from medanchor.vault.keys import list_keys
+from medanchor.vault.store import Store
+
+
+def new(origin="clinic.example/ward-7", key="default"):
+    return NewVault(origin, Network.TESTNET4, key, "Dr A. Example", "", None)
+
+
+def test_a_new_vault_has_all_it_needs(tmp_path):
+    create_vault(tmp_path / "above" / "vault", new(key="dr-example"))
+    with Store(tmp_path / "above" / "vault") as store:
+        assert (store.origin, store.network, store.size()) == ("clinic.example/ward-7", Network.TESTNET4, 0)
+    assert list_keys(tmp_path / "above" / "vault") == ["dr-example"]
+    assert read_config(tmp_path / "above" / "vault", {}).key == "dr-example"
+    assert [path.name for path in (tmp_path / "above").iterdir()] == ["vault"]
+
+
+def test_an_empty_folder_may_become_a_vault(tmp_path):
+    (tmp_path / "vault").mkdir(mode=0o755)
+    create_vault(tmp_path / "vault", new())
+    assert (tmp_path / "vault").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_vault_is_never_made_over_a_vault(tmp_path):
+    make_vault(tmp_path / "vault")
+    with pytest.raises(VaultError, match="there is a vault in"):
+        create_vault(tmp_path / "vault", new("clinic.example/other"))
+    with Store(tmp_path / "vault") as store:
+        assert store.origin == "clinic.example/ward-7"
+
+
+def test_a_vault_is_never_made_over_anything_else(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "letter").write_bytes(b"mine")
+    (tmp_path / "file").write_bytes(b"mine")
+    for name in ("folder", "file", "file/below"):
+        with pytest.raises(VaultError):
+            create_vault(tmp_path / name, new())
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder", "letter"]
+
+
+@pytest.mark.parametrize("origin", ["", "a b", "a\nb", "é", "a+b", "x" * 256])
+def test_an_origin_that_no_checkpoint_can_name_is_refused(tmp_path, origin):
+    with pytest.raises(UsageError):
+        create_vault(tmp_path / "vault", new(origin))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["create_key", "write_config"])
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_a_step_that_fails_leaves_nothing(tmp_path, monkeypatch, step, error):
+    def fail(*_arguments, **_options):
+        raise error
+
+    monkeypatch.setattr(vaults, step, fail)
+    with pytest.raises((VaultError, KeyboardInterrupt)):
+        create_vault(tmp_path / "vault", new())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_origins_are_nobody_elses_and_say_nothing():
+    origins = {new_origin() for _ in range(100)}
+    assert len(origins) == 100
+    assert all(origin.startswith("medanchor.local/") for origin in origins)
