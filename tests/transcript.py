@@ -1,7 +1,7 @@
 """Runs the command line and writes down what happened, as text that a person can read and compare.
 
-A transcript looks like a terminal: `$ ` before what was typed, then stdout, then stderr with `! ` before each line, then
-`[3]` if the exit code is not 0. What differs from run to run (times, hashes, places) is masked.
+A transcript looks like a terminal: `$ ` before what was typed, then stdout, then stderr with `! ` before each line,
+then `[3]` if the exit code is not 0. What differs from run to run (times, hashes, places) is masked.
 """
 
 import json

@@ -1,13 +1,17 @@
 """`--json`: every command, one object, the same exit codes, and docs/json.md says what each member is."""
 
 import json
+import os
 import re
+import shlex
+import sqlite3
+import subprocess
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 from transcript import run, spawn
-from world import surroundings
+from world import surroundings, write_visit
 
 PAGE = (Path(__file__).parents[2] / "docs" / "json.md").read_text("utf-8")
 SCENARIO = """
@@ -74,6 +78,14 @@ log --limit x
 """
 
 
+SEEN_BELOW = {
+    "bundles[].failure",
+    "records[].later_entry",
+    "damage[]",
+    *(f"problems[].{name}" for name in ("reason", "severity", "path")),
+}
+
+
 def section(command: str, words: list[str]) -> str:
     if "--proof" in words:
         return "`medanchor verify`, with a proof"
@@ -101,12 +113,6 @@ def members(value: object, path: str = "") -> set[str]:
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory) -> list[tuple[list[str], int, int, dict]]:
     """Run the scenario twice, side by side, for people and for scripts: words, both exit codes, the object."""
-    import os
-    import shlex
-    import subprocess
-
-    from world import write_visit
-
     results = []
     worlds = [tmp_path_factory.mktemp(name) for name in ("people", "scripts")]
     for world in worlds:
@@ -162,7 +168,7 @@ def test_every_member_documented_is_printed_somewhere(seen):
         never = {
             path for path in paths if path.removesuffix("[]") not in {p.removesuffix("[]") for p in printed[title]}
         }
-        assert never <= {"bundles[].failure", "records[].later_entry"}, (title, never)
+        assert never <= SEEN_BELOW, (title, never)
 
 
 def test_every_example_on_the_page_has_only_documented_members():
@@ -172,7 +178,7 @@ def test_every_example_on_the_page_has_only_documented_members():
         assert found <= {member.removesuffix("[]") for member in documented()[title] | parents(documented()[title])}
 
 
-def test_a_pending_bundle_tells_why_and_an_earlier_version_tells_of_the_later(user):
+def test_a_pending_bundle_tells_why_and_an_earlier_version_tells_of_the_later():
     assert run("stamp", "visit").code == 0
     value = run("verify", "visit", "--json").json
     assert value["bundles"][0]["failure"] == "the proof is not anchored yet"
@@ -184,6 +190,28 @@ def test_a_pending_bundle_tells_why_and_an_earlier_version_tells_of_the_later(us
     assert record == {
         "verdict": "unchanged", "exit": 3, "entry": 0, "index": 1, "later_entry": 1, "path": "visit/letter.txt",
     }  # fmt: skip
+
+
+def test_an_audit_tells_damage_and_what_it_could_not_read(monkeypatch):
+    assert run("stamp", "visit").code == 0
+    monkeypatch.setattr("medanchor.records.digest._digest", refuse)
+    value = run("audit", "--json", "--verbose").json
+    assert [problem["reason"] for problem in value["problems"]] == ["permission denied"] * 3
+    assert {key for problem in value["problems"] for key in problem} == {"reason", "severity", "path"}
+    with sqlite3.connect(Path("home/.local/share/medanchor/medanchor.db")) as database:
+        database.execute("UPDATE signer SET name = 'somebody else'")
+    database.close()
+    done = run("audit", "--json")
+    assert (done.code, done.json["swept"]) == (4, 0)
+    assert any("signer" in line for line in done.json["damage"])
+    done = run("audit")
+    assert "DAMAGED: " in done.out
+    assert "the records on disk were not read" in done.out
+    assert run("audit", "--quiet").err.startswith("medanchor: warning: ")
+
+
+def refuse(_name, _folder):
+    raise PermissionError(13, "Permission denied")
 
 
 def test_json_is_ascii_and_alone_on_stdout(user):

@@ -119,7 +119,8 @@ def test_a_file_where_the_chain_should_be(vault):
     assert_one_error(run("anchor"), 6)
 
 
-def test_the_network_of_another_kind(vault, user):
+@pytest.mark.usefixtures("vault")
+def test_the_network_of_another_kind():
     proof = Path("visit/letter.txt.medproof")
     assert run("proof", "export", "visit/letter.txt").code == 0
     proof.write_bytes(proof.read_bytes().replace(b'"regtest"', b'"mainnet"'))
@@ -181,11 +182,12 @@ def test_a_full_disk_is_told_and_loses_nothing(user, command):
         assert "1 record as authorship" in (user / "log").read_text()
 
 
+@pytest.mark.usefixtures("vault")
 @pytest.mark.usefixtures("mounts")
-def test_an_export_onto_a_full_disk_leaves_no_half_a_proof(vault, user):
+def test_an_export_onto_a_full_disk_leaves_no_half_a_proof(user):
     script = (
-        "mkdir out; mount -t tmpfs -o size=8k none out; dd if=/dev/zero of=out/filler bs=1k 2>/dev/null || true; set +e;"
-        "$M proof export visit/letter.txt -o out; code=$?; ls -A out >left; exit $code"
+        "mkdir out; mount -t tmpfs -o size=8k none out; dd if=/dev/zero of=out/filler bs=1k 2>/dev/null || true; "
+        "set +e; $M proof export visit/letter.txt -o out; code=$?; ls -A out >left; exit $code"
     )
     done = mounted(script, user)
     assert_one_error(Transcript(done.returncode, done.stdout, done.stderr), 2, "no space left")
@@ -195,7 +197,8 @@ def test_an_export_onto_a_full_disk_leaves_no_half_a_proof(vault, user):
 # The records
 
 
-def test_one_unreadable_among_many_is_named_and_the_rest_stamped(vault, user):
+@pytest.mark.usefixtures("vault")
+def test_one_unreadable_among_many_is_named_and_the_rest_stamped(user):
     many = user / "many"
     many.mkdir()
     for number in range(200):  # enough for the hashing to be done by several processes
@@ -222,7 +225,7 @@ def test_a_record_that_may_not_be_read(user):
     assert "image.dcm: permission denied" in done.out
 
 
-def test_a_record_that_vanishes_meanwhile(user, monkeypatch):
+def test_a_record_that_vanishes_meanwhile(monkeypatch):
     from medanchor.records import digest
 
     honest = digest._digest_group
@@ -238,7 +241,7 @@ def test_a_record_that_vanishes_meanwhile(user, monkeypatch):
     assert "image.dcm: no such file or directory" in done.out
 
 
-def test_a_folder_that_vanishes_meanwhile(user, monkeypatch):
+def test_a_folder_that_vanishes_meanwhile(monkeypatch):
     from medanchor.records import digest
 
     honest = digest._digest_group
@@ -251,10 +254,11 @@ def test_a_folder_that_vanishes_meanwhile(user, monkeypatch):
     assert_one_error(run("stamp", "visit"), 9, "nothing was stamped")
 
 
-def test_a_swept_record_that_cannot_be_read_is_told_by_the_audit(vault, user, monkeypatch):
+@pytest.mark.usefixtures("vault")
+def test_a_swept_record_that_cannot_be_read_is_told_by_the_audit(monkeypatch):
     from medanchor.records import digest
 
-    def refuse(name, folder):
+    def refuse(_name, _folder):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(digest, "_digest", refuse)
@@ -263,8 +267,9 @@ def test_a_swept_record_that_cannot_be_read_is_told_by_the_audit(vault, user, mo
     assert "unreadable: " in done.out
 
 
+@pytest.mark.usefixtures("vault")
 @pytest.mark.parametrize("kind", ["pipe", "socket", "device", "folder"])
-def test_what_is_no_record_given_with_a_proof(vault, user, kind):
+def test_what_is_no_record_given_with_a_proof(user, kind):
     assert run("proof", "export", "visit/letter.txt").code == 0
     path = {"device": Path("/dev/null"), "folder": user / "visit"}.get(kind, user / kind)
     if kind == "pipe":
@@ -277,7 +282,7 @@ def test_what_is_no_record_given_with_a_proof(vault, user, kind):
                 assert_one_error(run(*command), 4 if kind == "device" and command[0] == "proof" else 2)
 
 
-def test_a_socket_and_a_pipe_in_a_folder_are_named_and_skipped(user):
+def test_a_socket_and_a_pipe_in_a_folder_are_named_and_skipped():
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("visit/socket")
         os.mkfifo("visit/pipe")
@@ -287,7 +292,7 @@ def test_a_socket_and_a_pipe_in_a_folder_are_named_and_skipped(user):
     assert "3 records stamped" in done.out
 
 
-def test_the_home_of_a_user_without_a_name(user, monkeypatch):
+def test_the_home_of_a_user_without_a_name(monkeypatch):
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("pwd.getpwuid", lambda _uid: (_ for _ in ()).throw(KeyError("uid not found")))

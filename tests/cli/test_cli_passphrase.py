@@ -10,7 +10,7 @@ import pytest
 from transcript import run, spawn
 from world import surroundings
 
-SECRET = "correct horse battery staple"
+SECRET = "correct horse battery staple"  # noqa: S105 - of keys that live as long as a test
 CHEAP_SCRYPT_N = 16
 
 
@@ -28,7 +28,7 @@ def passphrase_file(text: str, name: str = "secret") -> Path:
 
 
 @pytest.fixture
-def sealed(user):
+def sealed():
     """Return the file with the passphrase of the only key of a new vault."""
     file = passphrase_file(f"{SECRET}\nthe second line is no part of it\n")
     done = run("init", "--passphrase-file", file, "--name", "Dr A. Example")
@@ -43,7 +43,8 @@ def test_the_file_opens_the_key_and_its_secret_is_not_on_the_disk(sealed, user):
     assert all(SECRET.encode() not in path.read_bytes() for path in vault.rglob("*") if path.is_file())
 
 
-def test_the_environment_opens_the_key(sealed):
+@pytest.mark.usefixtures("sealed")
+def test_the_environment_opens_the_key():
     assert run("stamp", "visit", env={"MEDANCHOR_PASSPHRASE": SECRET}).code == 0
 
 
@@ -52,8 +53,9 @@ def test_the_file_goes_before_the_environment(sealed):
     assert done.code == 0
 
 
+@pytest.mark.usefixtures("sealed")
 @pytest.mark.parametrize("wrong", [SECRET + " ", SECRET.upper(), " ", "é"])
-def test_a_wrong_passphrase_signs_nothing(sealed, wrong):
+def test_a_wrong_passphrase_signs_nothing(wrong):
     done = run("stamp", "visit", env={"MEDANCHOR_PASSPHRASE": wrong})
     assert (done.code, done.out) == (5, "")
     assert done.err.splitlines() == [
@@ -63,8 +65,9 @@ def test_a_wrong_passphrase_signs_nothing(sealed, wrong):
     assert run("log").out == "the ledger is empty\n"
 
 
+@pytest.mark.usefixtures("sealed")
 @pytest.mark.parametrize("environment", [{}, {"MEDANCHOR_PASSPHRASE": ""}], ids=["absent", "empty"])
-def test_without_a_terminal_nothing_waits_for_an_answer(sealed, environment):
+def test_without_a_terminal_nothing_waits_for_an_answer(environment):
     done = run("stamp", "visit", env=environment)
     assert (done.code, done.out) == (5, "")
     assert done.err.splitlines() == [
@@ -82,6 +85,7 @@ def test_anchoring_needs_no_passphrase(sealed):
     assert run("audit").code == 0
 
 
+@pytest.mark.usefixtures("sealed")
 @pytest.mark.parametrize(
     ("content", "mode", "told", "code"),
     [
@@ -92,7 +96,7 @@ def test_anchoring_needs_no_passphrase(sealed):
     ],
     ids=["empty", "first-line-empty", "readable-by-others", "missing"],
 )
-def test_a_passphrase_file_that_will_not_do(sealed, content, mode, told, code):
+def test_a_passphrase_file_that_will_not_do(content, mode, told, code):
     other = Path("other")
     if content is not None:
         other.write_text(content)
@@ -103,13 +107,15 @@ def test_a_passphrase_file_that_will_not_do(sealed, content, mode, told, code):
     assert "hint: " in done.err
 
 
-def test_a_folder_is_no_passphrase_file(sealed):
+@pytest.mark.usefixtures("sealed")
+def test_a_folder_is_no_passphrase_file():
     Path("folder").mkdir(mode=0o700)
     done = run("stamp", "visit", "--passphrase-file", "folder")
     assert (done.code, "is a directory" in done.err) == (2, True)
 
 
-def test_lines_may_end_as_windows_ends_them(sealed):
+@pytest.mark.usefixtures("sealed")
+def test_lines_may_end_as_windows_ends_them():
     assert run("stamp", "visit", "--passphrase-file", passphrase_file(f"{SECRET}\r\n", "windows")).code == 0
 
 
@@ -142,7 +148,7 @@ def at_a_terminal(*args: str, answers: list[str]) -> tuple[int, str]:
     """Run a command at a terminal, answer its prompts, and return its exit code and what was seen there."""
     process_id, terminal = pty.fork()
     if not process_id:
-        os.execve(sys.executable, [sys.executable, "-m", "medanchor", *args], surroundings(Path.home()))
+        os.execve(sys.executable, [sys.executable, "-m", "medanchor", *args], surroundings(Path.home()))  # noqa: S606
     shown = b""
     try:
         while block := os.read(terminal, 1024):
@@ -155,15 +161,17 @@ def at_a_terminal(*args: str, answers: list[str]) -> tuple[int, str]:
     return os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1]), shown.decode()
 
 
-def test_the_prompt_opens_the_key_and_shows_nothing(sealed):
+@pytest.mark.usefixtures("sealed")
+def test_the_prompt_opens_the_key_and_shows_nothing():
     code, shown = at_a_terminal("stamp", "visit", answers=[f"{SECRET}\n"])
     assert (code, "3 records stamped" in shown, SECRET in shown) == (0, True, False)
     code, shown = at_a_terminal("stamp", "visit", "--again", answers=["wrong\n"])
     assert (code, "wrong passphrase" in shown) == (5, True)
 
 
+@pytest.mark.usefixtures("sealed")
 @pytest.mark.parametrize(("key", "code"), [("\x04", 5), ("\x03", 130)], ids=["ctrl-d", "ctrl-c"])
-def test_a_prompt_can_be_left(sealed, key, code):
+def test_a_prompt_can_be_left(key, code):
     assert at_a_terminal("stamp", "visit", answers=[key])[0] == code
     assert run("log").out == "the ledger is empty\n"
 

@@ -51,23 +51,26 @@ def on_a_terminal(*args, env, feed=b"") -> tuple[int, str]:
 # Without a terminal
 
 
-def test_cron_sees_no_prompt_no_colour_and_no_progress(env, vault):
+@pytest.mark.usefixtures("vault")
+def test_cron_sees_no_prompt_no_colour_and_no_progress(env):
     done = spawn("stamp", "visit", "--anchor", env=env | {"TERM": "dumb"})
     assert (done.code, done.err) == (0, "")
     assert ESCAPE not in done.out
 
 
+@pytest.mark.usefixtures("vault")
 @pytest.mark.parametrize("stream", [0, 1, 2])
-def test_a_closed_stream_hurts_nobody(env, vault, stream):
+def test_a_closed_stream_hurts_nobody(env, stream):
     def close() -> None:
         os.close(stream)
 
-    done = subprocess.run([*MEDANCHOR, "stamp", "visit"], env=env, preexec_fn=close, check=False, timeout=60)  # noqa: PLW1509
+    done = subprocess.run([*MEDANCHOR, "stamp", "visit"], env=env, preexec_fn=close, check=False, timeout=60)
     assert done.returncode == 0
     assert spawn("audit", env=env).code == 0
 
 
-def test_a_closed_stdin_is_not_an_empty_record(env, vault):
+@pytest.mark.usefixtures("vault")
+def test_a_closed_stdin_is_not_an_empty_record(env):
     for arguments in (["stamp", "-"], ["stamp", "--files-from", "-"]):
         done = spawn(*arguments, env=env, stdin=None, preexec_fn=lambda: os.close(0))
         assert done.code == 2, arguments
@@ -75,8 +78,9 @@ def test_a_closed_stdin_is_not_an_empty_record(env, vault):
     assert spawn("log", env=env).out == "the ledger is empty\n"
 
 
-def test_a_full_stdout_is_told_and_loses_nothing(env, vault):
-    with open("/dev/full", "w") as full:
+@pytest.mark.usefixtures("vault")
+def test_a_full_stdout_is_told_and_loses_nothing(env):
+    with Path("/dev/full").open("w") as full:
         done = subprocess.run([*MEDANCHOR, "stamp", "visit"], env=env, stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.returncode == 2
     assert done.stderr.decode().splitlines() == [
@@ -86,8 +90,9 @@ def test_a_full_stdout_is_told_and_loses_nothing(env, vault):
     assert "3 records" in spawn("log", env=env).out
 
 
+@pytest.mark.usefixtures("vault")
 @pytest.mark.parametrize("flags", [[], ["--json", "--verbose"]], ids=["lines", "json"])
-def test_a_reader_that_goes_away_ends_the_command_quietly(env, vault, user, flags):
+def test_a_reader_that_goes_away_ends_the_command_quietly(env, user, flags):
     many = user / "many"
     many.mkdir()
     for number in range(1500):
@@ -122,12 +127,13 @@ def test_ctrl_c_ends_with_130_and_the_next_command_goes_on(env, vault, delay):
 # Surroundings
 
 
+@pytest.mark.usefixtures("vault")
 @pytest.mark.parametrize(
     "locale",
     [{"LANG": "C"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, {"PYTHONIOENCODING": "ascii"}],
     ids=["C", "C-without-coercion", "ascii"],
 )
-def test_any_locale_will_do(env, vault, user, locale):
+def test_any_locale_will_do(env, user, locale):
     (user / "visit" / "Zoë 病歴.txt").write_bytes(b"x")
     done = spawn("stamp", "visit", env=env | locale)
     assert (done.code, done.err) == (0, "")
@@ -154,9 +160,8 @@ NAMES = {
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_any_file_name_goes_all_the_way_and_none_reaches_the_terminal_raw(user, name):
-    os.mkdir("odd")
-    raw = os.path.join(os.fsencode(user / "odd"), name)
-    path = os.fsdecode(raw)
+    Path("odd").mkdir()
+    path = str(user / "odd" / os.fsdecode(name))
     Path(path).write_bytes(b"content")
     assert run("stamp", "odd").code == 0
     assert run("stamp", "odd").out.startswith("nothing new to stamp")
@@ -174,15 +179,16 @@ def test_any_file_name_goes_all_the_way_and_none_reaches_the_terminal_raw(user, 
     assert run("verify", "odd").out.startswith("MISSING")
 
 
-def test_a_name_as_bytes_in_the_arguments(env, vault, user):
-    with open(os.fsencode(user) + b"/caf\xe9", "wb") as file:
-        file.write(b"content")
+@pytest.mark.usefixtures("vault")
+def test_a_name_as_bytes_in_the_arguments(env, user):
+    (user / os.fsdecode(b"caf\xe9")).write_bytes(b"content")
     assert spawn("stamp", b"caf\xe9", env=env).code == 0
     done = spawn("verify", b"caf\xe9", "--json", env=env)
     assert (done.code, done.json["records"][0]["path"]) == (3, "caf?")
 
 
-def test_an_escape_in_what_was_typed_does_not_come_back(env, vault):
+@pytest.mark.usefixtures("vault")
+def test_an_escape_in_what_was_typed_does_not_come_back(env):
     for arguments in (
         ["stamp", f"{ESCAPE}[2J"],
         ["verify", "x", "--proof", f"{ESCAPE}[2J"],
@@ -231,7 +237,8 @@ def test_completion_completes(env):
     assert done.stdout.split() == ["stamp", "status"]
 
 
-def test_colour_is_for_terminals_and_no_color_is_obeyed(env, vault):
+@pytest.mark.usefixtures("vault")
+def test_colour_is_for_terminals_and_no_color_is_obeyed(env):
     assert spawn("stamp", "visit", "--anchor", env=env).code == 0
     env = env | {"TERM": "xterm-256color"}
     code, shown = on_a_terminal("verify", "visit/letter.txt", env=env)
@@ -242,7 +249,8 @@ def test_colour_is_for_terminals_and_no_color_is_obeyed(env, vault):
     assert f"{ESCAPE}[3" not in shown
 
 
-def test_a_wait_shows_a_bar_on_a_terminal_and_nothing_elsewhere(env, vault, user):
+@pytest.mark.usefixtures("vault")
+def test_a_wait_shows_a_bar_on_a_terminal_and_nothing_elsewhere(env, user):
     script = (
         "import sys, medanchor.cli.output as output; output.PROGRESS_AFTER_SECONDS = 0;"
         "sys.argv = ['medanchor', 'stamp', 'visit']; from medanchor.cli.main import main; main()"
@@ -258,7 +266,8 @@ def test_a_wait_shows_a_bar_on_a_terminal_and_nothing_elsewhere(env, vault, user
     assert "records read" in shown
 
 
-def test_a_dry_run_writes_nothing(env, vault, user):
+@pytest.mark.usefixtures("vault")
+def test_a_dry_run_writes_nothing(env, user):
     assert spawn("stamp", "visit/letter.txt", env=env).code == 0
     before = tree(user)
     done = spawn("stamp", "visit", "--dry-run", env=env)

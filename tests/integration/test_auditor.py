@@ -12,7 +12,7 @@ from world import surroundings
 
 @pytest.fixture
 def machine(tmp_path, anchored):
-    """Return what runs a command on a machine that has a record, its proof, the headers and the key, and nothing else."""
+    """Return what runs a command on a machine that has a record, its proof and the headers, and nothing else."""
     shutil.copy(anchored.visit / "letter.txt", tmp_path)
     shutil.copy(anchored.proofs / "letter.txt.medproof", tmp_path)
     shutil.copy(anchored.root / "headers.bin", tmp_path)

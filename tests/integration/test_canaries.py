@@ -138,7 +138,7 @@ def test_no_canary_comes_out(canaries, tmp_path):
 
 
 def outward(vault: Path) -> list[tuple[str, bytes]]:
-    """Return what leaves the vault, or is read by others in it: statements, checkpoints, anchors, configuration, chain."""
+    """Return what leaves the vault, or others read in it: statements, checkpoints, anchors, configuration, chain."""
     from medanchor.vault.anchors import list_anchors
     from medanchor.vault.store import Store
 

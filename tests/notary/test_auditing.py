@@ -9,6 +9,10 @@ from vaulted import another_signer, in_hand, numbered, put
 from medanchor.errors import ChainError
 from medanchor.notary.audit import audit
 from medanchor.notary.examine import Verdict
+from medanchor.vault.anchors import list_anchors, set_evidence
+from medanchor.vault.bundles import digest_rows
+from medanchor.vault.rows import seal
+from medanchor.vault.tiles import Tile, pack
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +92,28 @@ def test_damage_is_found_and_told_with_the_rest(full, name):
     assert len(result.damage) == len(set(result.damage)), "each is told once"
     assert result.entries in (3, 4)
     assert not result.findings, "records are not judged by a damaged vault"
+
+
+def test_evidence_for_another_head_is_found_although_its_row_is_whole(full):
+    first, second = list_anchors(full.store)
+    set_evidence(full.store, second, first.evidence)
+    assert full.damage() == ["the transaction anchors another ledger, or another state of it"]
+
+
+def test_records_exchanged_by_someone_who_mends_seals_and_indices_are_found(full):
+    """Seals find accidents; what finds an intruder is the signature on the bundle's root."""
+    database = full.store.database
+    row = list(database.execute("SELECT * FROM tile WHERE id = 1").fetchone()[:-1])
+    names = [column[1] for column in database.execute("PRAGMA table_info(tile)")][:-1]
+    old = Tile(*(row[names.index(column)] for column in ("records", "root", "names")))
+    new = pack(b"".join(old.salts()), [bytes(32), *old.raws()[1:]], old.name_list())
+    for column in ("records", "root", "names"):
+        row[names.index(column)] = getattr(new, column)
+    database.execute("DELETE FROM tile WHERE id = 1")
+    database.execute("INSERT INTO tile VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, seal("tile", *row)))
+    database.execute("DELETE FROM digest WHERE location >> 10 = 1")
+    database.executemany("INSERT INTO digest VALUES (?, ?)", digest_rows(1, new))
+    assert full.damage() == ["the records of entry 0 are not those that were signed for"]
 
 
 def test_entries_that_were_signed_for_another_ledger_are_found(full):

@@ -201,6 +201,22 @@ def test_whoever_stops_listening_stops_the_workers(tmp_path):
     assert set(children()) <= before
 
 
+def test_workers_that_are_busy_are_not_waited_for(tmp_path, monkeypatch):
+    parent, digest_group = os.getpid(), digest_module._digest_group
+
+    def dawdle(group):
+        if b"00100" in group.names and os.getpid() != parent:
+            time.sleep(600)
+        return digest_group(group)
+
+    monkeypatch.setattr(digest_module, "_digest_group", dawdle)
+    items = digest_all(walk([fill(tmp_path / "records", ENOUGH)]), ignore)
+    next(items)
+    start = time.monotonic()
+    items.close()
+    assert time.monotonic() - start < 60
+
+
 ABANDONED = """
     import os, sys
     from medanchor.records.digest import digest_all
