@@ -77,6 +77,10 @@ class Failing(io.TextIOWrapper):
         if self._error:
             raise self._error
 
+    def recover(self) -> None:
+        self._error = None
+        self.close()
+
 
 def test_a_reader_that_is_gone_ends_it_with_141(monkeypatch):
     stream = Failing(BrokenPipeError(32, "Broken pipe"))
@@ -84,7 +88,7 @@ def test_a_reader_that_is_gone_ends_it_with_141(monkeypatch):
     with pytest.raises(typer.Exit) as ended:
         Output().result("a line")
     assert ended.value.exit_code == 141
-    stream._error = None
+    stream.recover()
 
 
 def test_a_full_disk_behind_stdout_is_told(monkeypatch):
@@ -93,7 +97,7 @@ def test_a_full_disk_behind_stdout_is_told(monkeypatch):
     with pytest.raises(UsageError, match="no space left") as told:
         Output(json=True).result(entry=1)
     assert told.value.hint
-    stream._error = None
+    stream.recover()
 
 
 def test_failing_tells_people_why_and_scripts_the_code():
