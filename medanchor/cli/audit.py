@@ -47,8 +47,8 @@ def audit(
 
 def _fail_if_wrong(result: "Audit", out: Output) -> None:
     if result.damage:
-        hint = "keep it as it is for whoever looks into it, and restore a copy from a backup"
-        out.fail(VerificationError("the vault is damaged", step=Step.LEDGER, hint=hint))
+        hint = "do what is said above, or restore a copy from a backup and keep this one for whoever looks into it"
+        out.fail(VerificationError("not all of the vault holds", step=Step.LEDGER, hint=hint))
     if result.findings:
         message = f"{plural(len(result.findings), 'record')} on disk not as last stamped"
         hint = f"{out.see()}; were they edited or moved? Then stamp them again, else restore them from a backup"

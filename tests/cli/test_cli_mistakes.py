@@ -6,11 +6,14 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from transcript import Transcript, run, spawn, tree
 from world import surroundings
+
+from medanchor.chain.embedded import EmbeddedChain
 
 WRITERS = [["stamp", "visit"], ["anchor"], ["key", "new", "other"], ["key", "rotate", "default"]]
 READERS = [
@@ -110,6 +113,27 @@ def test_a_damaged_chain(vault):
         file.write_bytes(data)
     assert_one_error(run("chain", "check"), 6, "cannot be read", "backup")
     assert_one_error(run("audit"), 6, "cannot be read", "backup")
+
+
+def test_a_chain_that_was_reorganised_under_an_anchor(vault):
+    EmbeddedChain(vault / "chain", now=lambda: int(time.time())).reorg(6)
+    status = run("status")
+    assert "1 anchor reorganised away: run 'medanchor anchor'" in status.out
+    assert run("status", "--json").json["anchors"][0]["state"] == "reorganised"
+    assert_one_error(run("verify", "visit/letter.txt"), 4, "not the one the embedded regtest chain has")
+    assert_one_error(run("audit"), 4, "not all of the vault holds")
+    done = run("anchor")
+    assert (done.code, "had been reorganised away and was made again" in done.out) == (0, True)
+    assert run("verify", "visit/letter.txt").code == 0
+    assert run("audit").code == 0
+
+
+def test_a_chain_that_cannot_be_asked_does_not_hide_the_status(vault):
+    shutil.rmtree(vault / "chain" / "regtest")
+    (vault / "chain" / "regtest").write_bytes(b"")
+    done = run("status")
+    assert (done.code, "the chain was not asked: " in done.out) == (0, True)
+    assert run("doctor").code == 5
 
 
 def test_a_file_where_the_chain_should_be(vault):

@@ -9,6 +9,7 @@ from faulting import (
     records_in,
     stamped,
 )
+from test_kill_making import RANDOM_KILLS
 
 CHUNKS = 12
 FRESH_EVERY = 3
@@ -16,11 +17,13 @@ FRESH_EVERY = 3
 
 STAMP_KILLS = 30
 ANCHOR_KILLS = 20 * CHUNKS
+FIRST_EVERY = 25
+FIRST_KILLS = 20
 """At least so many must land, else the enumeration has lost sight of what the commands do."""
 
 
 def test_the_kills_held_here_are_as_many_as_promised():
-    assert STAMP_KILLS + ANCHOR_KILLS >= 270
+    assert STAMP_KILLS + ANCHOR_KILLS + FIRST_KILLS + RANDOM_KILLS >= 300
     assert STAMP_KILLS + ANCHOR_KILLS / FRESH_EVERY >= 100
 
 
@@ -60,3 +63,17 @@ def test_anchor_killed_at_every_call(runner, scene, anchor_events, tmp_path, chu
         runner.run(vault, "anchor").expect()
         assert_whole(runner, scene, vault)
     assert landed >= ANCHOR_KILLS // CHUNKS
+
+
+def test_the_first_anchor_killed_while_its_chain_is_made(runner, scene, tmp_path):
+    """The chain is made beside its place; every so many calls are enough for what is moved there whole."""
+    stamped_only = copy_vault(scene.empty, tmp_path / "stamped")
+    runner.run(stamped_only, "stamp", scene.records).expect()
+    events = runner.events(copy_vault(stamped_only, tmp_path / "vault"), "anchor")[::FIRST_EVERY]
+    landed = 0
+    for event in events:
+        vault = copy_vault(stamped_only, tmp_path / "vault")
+        landed += runner.run(vault, "anchor", tracing=event.injection(tmp_path, "signal=KILL")).code == KILLED
+        runner.run(vault, "anchor").expect()
+        assert_whole(runner, scene, vault)
+    assert landed >= FIRST_KILLS

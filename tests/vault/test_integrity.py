@@ -107,6 +107,8 @@ def test_what_sqlite_itself_finds_is_told(filled, vault):
         (("t", None), ("t", "None")),
         (("t", ""), ("t",)),
         (("t", "a\nstr:1:b"), ("t", "a", "b")),
+        (("t", "a\nstr:b"), ("t", "a", "b")),
+        (("t", "a\n"), ("t", "a", "")),
         (("t", "a"), ("u", "a")),
     ],
 )

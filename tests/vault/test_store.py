@@ -7,17 +7,15 @@ import stat
 import subprocess
 import sys
 import textwrap
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from vaulted import in_hand, make_vault, numbered, put
 
 from medanchor.core.header import Network
 from medanchor.errors import VaultError
-from medanchor.vault import schema
 from medanchor.vault import store as store_module
 from medanchor.vault.bundles import find_digest
-from medanchor.vault.store import DATABASE, LOCK, Store, apply_migrations, locked
+from medanchor.vault.store import DATABASE, LOCK, Store, locked
 
 
 def modes(directory):
@@ -119,67 +117,6 @@ def test_a_vault_without_its_identity_is_damaged(vault, statement, told):
     raw_database(vault).execute(statement)
     with pytest.raises(VaultError, match=told):
         Store(vault)
-
-
-# -- versions ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_newer_vault_is_refused_and_not_touched(vault):
-    database = raw_database(vault)
-    database.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
-    database.close()
-    with pytest.raises(VaultError, match=f"version {schema.VERSION} or older, found version {schema.VERSION + 1}"):
-        Store(vault)
-    assert raw_database(vault).execute("PRAGMA user_version").fetchone() == (schema.VERSION + 1,)
-
-
-def test_migrations_make_a_vault_of_an_empty_database(tmp_path):
-    database = raw_database(tmp_path)
-    apply_migrations(database)
-    apply_migrations(database)  # nothing is left to do
-    assert database.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
-    assert database.execute("PRAGMA application_id").fetchone() == (schema.APPLICATION_ID,)
-
-
-@pytest.fixture
-def second_version(monkeypatch):
-    """A later medanchor, whose vaults have one more table."""
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, "CREATE TABLE later (id INTEGER) STRICT;"))
-    monkeypatch.setattr(schema, "VERSION", len(schema.MIGRATIONS))
-
-
-def test_an_older_vault_is_brought_up_to_date_with_all_it_holds(vault, request):
-    with Store(vault) as store:
-        put(store, in_hand({b"a": b"content"}))
-    request.getfixturevalue("second_version")
-    for _ in range(2):
-        with Store(vault) as store:
-            assert store.size() == 1
-            assert store.database.execute("SELECT count(*) FROM later").fetchone() == (0,)
-
-
-@pytest.mark.usefixtures("second_version")
-def test_two_that_bring_one_vault_up_to_date_at_once_do_it_once(tmp_path, monkeypatch):
-    with monkeypatch.context() as older:
-        older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:-1])
-        older.setattr(schema, "VERSION", schema.VERSION - 1)
-        vault = make_vault(tmp_path / "vault")
-    with ThreadPoolExecutor(2) as pool, locked(vault / LOCK):
-        both = [pool.submit(lambda: Store(vault).close()) for _ in range(2)]
-        apply_migrations(raw_database(vault))  # a third one is done before they get the lock
-    assert [each.result() for each in both] == [None, None]
-
-
-def test_a_migration_that_breaks_off_leaves_the_version_before(tmp_path, monkeypatch):
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, "CREATE TABLE later (id); SELECT * FROM nowhere;"))
-    monkeypatch.setattr(schema, "VERSION", len(schema.MIGRATIONS))
-    database = raw_database(tmp_path)
-    with pytest.raises(sqlite3.OperationalError):
-        apply_migrations(database)
-    database.close()  # as the end of the process does
-    after = raw_database(tmp_path)
-    assert after.execute("PRAGMA user_version").fetchone() == (schema.VERSION - 1,)
-    assert not after.execute("SELECT 1 FROM sqlite_master WHERE name = 'later'").fetchall()
 
 
 # -- writing and reading ----------------------------------------------------------------------------------------------
