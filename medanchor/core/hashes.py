@@ -1,6 +1,7 @@
 """Hashes, their lengths and their spellings. Bitcoin's byte order is turned round here and nowhere else."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import NewType
 
 from medanchor.errors import MalformedProofError
@@ -51,3 +52,12 @@ def from_hex(text: object, *, length: int | None = None) -> bytes:
 def hash_from_hex(text: object) -> Hash:
     """Return the 32-byte hash that `text` spells in lower-case hex. Raises MalformedProofError."""
     return Hash(from_hex(text, length=HASH_LENGTH))
+
+
+def hashes_from_hex(texts: Sequence[object]) -> tuple[Hash, ...]:
+    """Return the 32-byte hashes that `texts` spell in lower-case hex, decoded at one go. Raises MalformedProofError."""
+    spelled = [text for text in texts if isinstance(text, str) and len(text) == 2 * HASH_LENGTH]
+    if len(spelled) != len(texts):
+        raise MalformedProofError(f"expected hashes of {HASH_LENGTH} bytes in hex")
+    packed = from_hex("".join(spelled))
+    return tuple([Hash(packed[at : at + HASH_LENGTH]) for at in range(0, len(packed), HASH_LENGTH)])

@@ -7,7 +7,7 @@ from functools import lru_cache
 from medanchor.core.checkpoint import check_origin
 from medanchor.core.commitment import Record
 from medanchor.core.encoding import Fields, canonical_json, from_base64, members, number, text, to_base64
-from medanchor.core.hashes import SALT_LENGTH, Hash, from_hex, hash_from_hex
+from medanchor.core.hashes import SALT_LENGTH, Hash, from_hex, hash_from_hex, hashes_from_hex
 from medanchor.core.header import HEADER_LENGTH, Network
 from medanchor.core.merkle import MAX_PATH
 from medanchor.core.signature import PUBLIC_KEY_LENGTH
@@ -263,7 +263,7 @@ def _transaction(value: object) -> bytes:
 
 
 def _hashes(value: object) -> tuple[Hash, ...]:
-    return tuple(map(hash_from_hex, _list(value, MAX_PATH)))
+    return hashes_from_hex(_list(value, MAX_PATH))
 
 
 def _list(value: object, most: int) -> list[object]:

@@ -28,8 +28,8 @@ def example(path) -> list[str]:
     """Return the words of a command's example, which stands on one line of its help."""
     text = run(*path, "--help").out
     assert text.count("Example:") == 1
-    (line,) = re.findall(r"^  Example: (medanchor .*)$", text, re.MULTILINE)
-    return shlex.split(line)[1:]  # a line that was wrapped inside quotes does not split
+    (line,) = re.findall(r"^  Example: (medanchor .*)\n\n", text, re.MULTILINE)  # not wrapped: nothing follows it
+    return shlex.split(line)[1:]
 
 
 def test_the_commands_are_those_of_the_design():
