@@ -113,3 +113,14 @@ def tree(root: Path) -> dict[str, bytes | None]:
         os.fsdecode(os.path.relpath(path, root)): path.read_bytes() if path.is_file() else None
         for path in sorted(root.rglob("*"))
     }
+
+
+def assert_one_error(done: Transcript, code: int, *words: str) -> None:
+    errors = [line for line in done.err.splitlines() if line.startswith("medanchor: error: ")]
+    hints = [line for line in done.err.splitlines() if line.startswith("medanchor: hint: ")]
+    assert (done.code, len(errors), len(hints)) == (code, 1, 1), done
+    assert "Traceback" not in done.err
+    assert not errors[0].endswith(".")
+    assert not errors[0].removeprefix("medanchor: error: ")[0].isupper()
+    for word in words:
+        assert word in done.err
