@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -143,18 +144,28 @@ def test_new_and_rotated_keys_can_have_one(sealed):
 
 # At a terminal
 
+IMPATIENCE = 10
+
 
 def at_a_terminal(*args: str, answers: list[str]) -> tuple[int, str]:
     """Run a command at a terminal, answer its prompts, and return its exit code and what was seen there."""
     process_id, terminal = pty.fork()
     if not process_id:
         os.execve(sys.executable, [sys.executable, "-m", "medanchor", *args], surroundings(Path.home()))  # noqa: S606
-    shown = b""
+    shown, typed = b"", b""
     try:
-        while block := os.read(terminal, 1024):
+        while True:
+            if not select.select([terminal], [], [], IMPATIENCE)[0]:
+                os.write(
+                    terminal, typed
+                )  # a key pressed in the moment before the prompt listens is lost: press it again
+                continue
+            if not (block := os.read(terminal, 1024)):
+                break
             shown += block
             if shown.endswith((b"phrase: ", b"again: ", b"default: ")) and answers:
-                os.write(terminal, answers.pop(0).encode())
+                typed = answers.pop(0).encode()
+                os.write(terminal, typed)
     except OSError:  # Linux's way to say that the other side is closed
         pass
     os.close(terminal)
