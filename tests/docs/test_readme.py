@@ -94,7 +94,7 @@ def test_the_commands_that_install_are_there():
     assert lines == ["make demo", "make test", "pipx install .", "medanchor stamp FOLDER --anchor"]
     for target in ("demo", "test"):
         subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    assert 'medanchor = "medanchor.cli.main:main"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert 'medanchor = "medanchor.__main__:main"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
 def test_the_plain_way_for_users_makes_a_vault_and_says_so(tmp_path):

@@ -218,12 +218,13 @@ def test_workers_that_are_busy_are_not_waited_for(tmp_path, monkeypatch):
 
 
 ABANDONED = """
-    import os, sys
+    import contextlib, os, sys
     from medanchor.records.digest import digest_all
     from medanchor.records.walk import walk
-    for item in digest_all(walk([os.fsencode(sys.argv[1])]), lambda count: None):
-        print(os.getpid(), flush=True)
-        sys.stdin.read()
+    with contextlib.closing(digest_all(walk([os.fsencode(sys.argv[1])]), lambda count: None)) as items:
+        for item in items:
+            print(os.getpid(), flush=True)
+            sys.stdin.read()
 """
 
 
