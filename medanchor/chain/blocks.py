@@ -34,7 +34,7 @@ _REPLACEABLE = 0xFFFFFFFD
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Slot:
     """Where a block is to stand: on which block (its hash), at which height, at what time (seconds since 1970).
 
     `tag` (up to 75 bytes) goes into the coinbase, so that two empty blocks at one place and time differ.
@@ -46,20 +46,20 @@ class Place:
     tag: bytes = b""
 
 
-def make_block(place: Place, transactions: Sequence[bytes] = ()) -> bytes:
-    """Return a serialised regtest block at `place` that holds a coinbase and `transactions`, its proof of work done.
+def make_block(slot: Slot, transactions: Sequence[bytes] = ()) -> bytes:
+    """Return a serialised regtest block at `slot` that holds a coinbase and `transactions`, its proof of work done.
 
     The coinbase claims the subsidy and leaves any fee unclaimed, which consensus allows. Raises ChainError if one of
     `transactions` is none.
     """
-    parsed = [parse_transaction(raw) for raw in transactions]
-    coinbase = _coinbase(place, witness_hashes=[sha256d(raw) for raw in transactions])
-    hashes = [txid(transaction) for transaction in (coinbase, *parsed)]
+    parsed = [deserialised(raw) for raw in transactions]
+    coinbase = _coinbase(slot, witness_hashes=[sha256d(raw) for raw in transactions])
+    hashes = [id_of(transaction) for transaction in (coinbase, *parsed)]
     fields = (
         _BLOCK_VERSION.to_bytes(4, "little"),
-        place.previous,
+        slot.previous,
         merkle_root(hashes),
-        place.time.to_bytes(4, "little"),
+        slot.time.to_bytes(4, "little"),
         _BITS.to_bytes(4, "little"),
     )
     header = _with_nonce(b"".join(fields))
@@ -80,7 +80,7 @@ def anchoring_transaction(coin: Hash, value: int, payload: bytes, *, height: int
     return bytes(_transaction(spend, (change, anchor), height, witness=ANYONE_CAN_SPEND).serialize())
 
 
-def parse_transaction(raw: bytes) -> CTransaction:
+def deserialised(raw: bytes) -> CTransaction:
     """Return the transaction that `raw` is, with or without witness. Raises ChainError if it is none."""
     try:
         return CTransaction.deserialize(raw)
@@ -88,7 +88,7 @@ def parse_transaction(raw: bytes) -> CTransaction:
         raise ChainError("expected a serialised transaction, found something else") from error
 
 
-def strip(transaction: CTransaction) -> bytes:
+def without_witness(transaction: CTransaction) -> bytes:
     """Return the bytes that a txid hashes: the transaction without its witness (BIP 144)."""
     return bytes(transaction.serialize(params={"include_witness": False}))
 
@@ -102,9 +102,9 @@ def first_possible_height(transaction: CTransaction) -> int:
     return transaction.nLockTime + 1 if binding and transaction.nLockTime < 500_000_000 else 0  # noqa: PLR2004 - then a time
 
 
-def txid(transaction: CTransaction) -> Hash:
+def id_of(transaction: CTransaction) -> Hash:
     """Return the hash that names `transaction` in a block's Merkle tree, in hashing order."""
-    return sha256d(strip(transaction))
+    return sha256d(without_witness(transaction))
 
 
 def merkle_root(hashes: Sequence[Hash]) -> Hash:
@@ -133,8 +133,8 @@ def holds(header: Header, transactions: Sequence[bytes]) -> bool:
 
     The genesis block has no witness commitment, nor has any other block whose coinbase has no witness (BIP 141).
     """
-    parsed = [parse_transaction(raw) for raw in transactions]
-    if merkle_root([txid(transaction) for transaction in parsed]) != header.merkle_root:
+    parsed = [deserialised(raw) for raw in transactions]
+    if merkle_root([id_of(transaction) for transaction in parsed]) != header.merkle_root:
         return False
     if not parsed[0].has_witness():
         return len(parsed) == 1
@@ -154,12 +154,12 @@ def _parents(level: Sequence[Hash]) -> list[Hash]:
     return [sha256d(level[left] + level[min(left + 1, last)]) for left in range(0, len(level), 2)]
 
 
-def _coinbase(place: Place, witness_hashes: Sequence[Hash]) -> CTransaction:
+def _coinbase(slot: Slot, witness_hashes: Sequence[Hash]) -> CTransaction:
     """Return a block's first transaction: height (BIP 34), subsidy, and the commitment to all witnesses (BIP 141)."""
-    script = CScript([place.height, place.tag])
+    script = CScript([slot.height, slot.tag])
     commitment = _commitment_script(witness_hashes, _WITNESS_RESERVED)
     outputs = (
-        CMutableTxOut(_SUBSIDY >> (place.height // _HALVING_INTERVAL), CScript(OUTPUT_SCRIPT)),
+        CMutableTxOut(_SUBSIDY >> (slot.height // _HALVING_INTERVAL), CScript(OUTPUT_SCRIPT)),
         CMutableTxOut(0, CScript(commitment)),
     )
     return _transaction(CMutableTxIn(COutPoint(), script), outputs, 0, witness=_WITNESS_RESERVED)

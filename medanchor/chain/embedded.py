@@ -65,10 +65,10 @@ class EmbeddedChain:
         """Return all that ties `transaction` to the best chain, or None if no block from height `since` on holds it."""
         from medanchor.chain import blocks
 
-        parsed = blocks.parse_transaction(transaction)
+        parsed = blocks.deserialised(transaction)
         with self._opened() as kernel:
-            height = _find(kernel, blocks.txid(parsed), max(since, blocks.first_possible_height(parsed)))
-            return None if height is None else _anchor(kernel, height, blocks.strip(parsed), successors)
+            height = _find(kernel, blocks.id_of(parsed), max(since, blocks.first_possible_height(parsed)))
+            return None if height is None else _anchor(kernel, height, blocks.without_witness(parsed), successors)
 
     def prepare(self, payload: bytes) -> bytes:
         """Return a transaction that carries `payload` (36 bytes), valid in the next block; nothing is sent.
@@ -85,8 +85,8 @@ class EmbeddedChain:
             raise WalletError(f"expected a payload of {PAYLOAD_LENGTH} bytes, found {len(payload)}")
         with self._opened() as kernel:
             tip = kernel.height
-            coinbase = blocks.parse_transaction(kernel.transactions(tip + 1 - blocks.COINBASE_MATURITY)[0])
-        return blocks.anchoring_transaction(blocks.txid(coinbase), coinbase.vout[0].nValue, payload, height=tip)
+            coinbase = blocks.deserialised(kernel.transactions(tip + 1 - blocks.COINBASE_MATURITY)[0])
+        return blocks.anchoring_transaction(blocks.id_of(coinbase), coinbase.vout[0].nValue, payload, height=tip)
 
     def submit(self, transaction: bytes) -> None:
         """Mine `transaction`, then empty blocks until it has its confirmations; if it is mined, only those it lacks.
@@ -95,10 +95,10 @@ class EmbeddedChain:
         """
         from medanchor.chain import blocks
 
-        parsed = blocks.parse_transaction(transaction)
+        parsed = blocks.deserialised(transaction)
         with self._opened() as kernel:
             tip = kernel.height
-            height = _find(kernel, blocks.txid(parsed), blocks.first_possible_height(parsed))
+            height = _find(kernel, blocks.id_of(parsed), blocks.first_possible_height(parsed))
             if height is None:
                 self._grow(kernel, tip, _batches(self._confirmations, [transaction]))
             else:
@@ -177,14 +177,14 @@ class EmbeddedChain:
         The last block is made now, each other one `spacing` seconds before the next. The engine takes a block with an
         invalid transaction without a word and does not connect it; so each that is higher than the tip must become it.
         """
-        from medanchor.chain.blocks import Place, make_block
+        from medanchor.chain.blocks import Slot, make_block
 
         refuse_if_full(self._directory)
         tip = kernel.height
         recent = [kernel.header(height) for height in range(max(0, base + 1 - _MEDIAN_SPAN), base + 1)]
         for height, batch in enumerate(batches, start=base + 1):
             moment = self._block_time(recent, age=spacing * (base + len(batches) - height))
-            block = make_block(Place(sha256d(recent[-1]), height, moment, tag), batch)
+            block = make_block(Slot(sha256d(recent[-1]), height, moment, tag), batch)
             kernel.offer(block)
             recent = [*recent[1 - _MEDIAN_SPAN :], block[:HEADER_LENGTH]]
             if height > tip and (kernel.height != height or kernel.header(height) != recent[-1]):
@@ -229,7 +229,7 @@ def _anchor(kernel: Kernel, height: int, stripped: bytes, successors: int) -> An
         branch=blocks.branch(hashes, hashes.index(sha256d(stripped))),
         coinbase=Coinbase(
             path=blocks.branch(hashes, 0).path,
-            transaction=blocks.strip(blocks.parse_transaction(kernel.transactions(height)[0])),
+            transaction=blocks.without_witness(blocks.deserialised(kernel.transactions(height)[0])),
         ),
         network=Network.REGTEST,
         transaction=stripped,

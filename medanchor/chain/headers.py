@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medanchor.chain.kernel import Kernel, opened
-from medanchor.core.hashes import sha256d
+from medanchor.core.hashes import display, sha256d
 from medanchor.core.header import HEADER_LENGTH, Header, Network, target_from_bits
 from medanchor.errors import ChainError, MalformedProofError, Step, UsageError, VerificationError
 
@@ -23,6 +23,16 @@ MINIMUM_WORK = {
     Network.REGTEST: 0,
 }
 """Hashes that each network's best chain had taken when the engine was released (chainparams.cpp: nMinimumChainWork)."""
+
+
+GENESIS = {
+    "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f": Network.MAINNET,
+    "000000000933ea01ad0ee984209779baaec3ced90fa3f408719526f8d77f4943": Network.TESTNET3,
+    "00000000da84f2bafbbc53dee25a72ae507ff4914b867c565be350b0da8bf043": Network.TESTNET4,
+    "00000008819873e925422c1ff0f99f7cc9bbb232af63a077a480a3633bee1ef6": Network.SIGNET,
+    "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206": Network.REGTEST,
+}
+"""The hash of each network's first block, as explorers write it (chainparams.cpp: hashGenesisBlock)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,14 @@ def check_headers(headers: Sequence[bytes], network: Network) -> HeaderChain:
         raise ChainError(f"no temporary directory to check headers in: {error.strerror}") from error
     _check_work(headers, network)
     return HeaderChain(network, tuple(headers))
+
+
+def network_of(headers: Sequence[bytes]) -> Network:
+    """Return the network whose genesis block `headers` begin with. Raises VerificationError at step 7 if it is none."""
+    network = GENESIS.get(display(sha256d(headers[0]))) if headers else None
+    if network is None:
+        raise VerificationError("expected header 0 to be the genesis block of a Bitcoin network", step=Step.HEADER)
+    return network
 
 
 def read_headers_file(path: Path) -> list[bytes]:

@@ -74,9 +74,11 @@ def ctrl_c_later() -> Iterator[None]:
     """Hold Ctrl-C back until the end: the engine's work is short, and it does not survive being left in the middle.
 
     Raised in one of its callbacks the exception is lost, and between two calls it tears down what is still in use: both
-    were seen, the second as a segmentation fault. Only the main thread is ever interrupted so.
+    were seen, the second as a segmentation fault. Only the main thread is ever interrupted so, and nobody where the
+    shell has Ctrl-C ignored, as it does for what a script runs in the background.
     """
-    if threading.current_thread() is not threading.main_thread():
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored or threading.current_thread() is not threading.main_thread():
         yield
         return
     held: list[int] = []

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from medanchor.core.hashes import Hash
 from medanchor.core.proof import Anchor, parse_anchor, serialise_anchor
 from medanchor.core.signature import key_id
-from medanchor.vault.rows import seal
+from medanchor.vault.keys import person
+from medanchor.vault.rows import seal, sound
 from medanchor.vault.store import Store
 
 COLUMNS = "id, size, transaction_bytes, since, prepared, evidence"
@@ -28,13 +29,18 @@ class AnchorRow:
 
 
 def list_anchors(store: Store) -> list[AnchorRow]:
-    """Return all anchors, oldest first."""
+    """Return all anchors, oldest first. Raises VaultError if the evidence of one is damaged."""
     with store.reading() as database:
         rows = database.execute(f"SELECT {COLUMNS} FROM anchor ORDER BY id").fetchall()  # noqa: S608 - a constant
     return [
-        AnchorRow(number, size, transaction, since, prepared, parse_anchor(evidence) if evidence else None)
+        AnchorRow(number, size, transaction, since, prepared, _evidence(number, evidence))
         for number, size, transaction, since, prepared, evidence in rows
     ]
+
+
+def _evidence(number: int, stored: bytes | None) -> Anchor | None:
+    with sound(f"the evidence of anchor {number}"):
+        return parse_anchor(stored) if stored else None
 
 
 def add_anchor(store: Store, size: int, transaction: bytes, since: int, prepared: str) -> AnchorRow:
@@ -79,7 +85,7 @@ class SignerRow:
     @property
     def person(self) -> str:
         """How people read it: name and role."""
-        return f"{self.name} ({self.role})" if self.role else self.name
+        return person(self.name, self.role)
 
 
 def list_signers(store: Store) -> dict[Hash, SignerRow]:

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from medanchor.core.commitment import TreeHead
 from medanchor.core.hashes import HASH_LENGTH, SALT_LENGTH, Hash
@@ -38,12 +39,14 @@ class Span:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a record stands: the ledger entry of its bundle, and its leaf index there."""
+class Place(NamedTuple):
+    """Where a record stands: the ledger entry of its bundle, and its leaf there (from 0).
+
+    A tuple, because a sweep makes a million of them.
+    """
 
     entry: int
-    index: int
+    leaf: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +104,27 @@ def _folder_id(database: sqlite3.Connection, path: bytes) -> int:
 
 
 def tiles_of(store: Store, entry: int) -> Iterator[Tile]:
-    """Return the tiles of the bundle at `entry`, in order."""
+    """Return the tiles of the bundle at `entry`, in order. Raises VaultError at one that is damaged."""
     query = "SELECT records, root, names FROM tile WHERE entry = ? ORDER BY number"
     with store.reading() as database:
         for records, root, names in database.execute(query, (entry,)):
-            yield Tile(records, Hash(root), names)
+            yield _checked(entry, Tile(records, Hash(root), names))
 
 
 def tile(store: Store, entry: int, number: int) -> Tile:
-    """Return tile `number` of the bundle at `entry`. Raises VaultError if it is missing."""
+    """Return tile `number` of the bundle at `entry`. Raises VaultError if it is missing or damaged."""
     query = "SELECT records, root, names FROM tile WHERE entry = ? AND number = ?"
     with store.reading() as database:
         row = database.execute(query, (entry, number)).fetchone()
     if row is None:
         raise _not_whole(entry)
-    return Tile(row[0], Hash(row[1]), row[2])
+    return _checked(entry, Tile(row[0], Hash(row[1]), row[2]))
+
+
+def _checked(entry: int, tile: Tile) -> Tile:
+    if not tile.is_whole:
+        raise _not_whole(entry)
+    return tile
 
 
 def _not_whole(entry: int) -> VaultError:
@@ -211,8 +220,8 @@ def all_folders(store: Store) -> list[bytes]:
         return [row[0] for row in database.execute("SELECT path FROM folder WHERE path <> x'' ORDER BY path")]
 
 
-def find_digest(store: Store, raw: Hash) -> list[Place]:
-    """Return where records with the raw digest `raw` stand, oldest first."""
+def find_digest(store: Store, raw: Hash, *, most: int | None = None) -> list[Place]:
+    """Return where records with the raw digest `raw` stand, oldest first; `most` of them, as twins can be many."""
     query = (
         "SELECT tile.entry, tile.number, digest.location, tile.records FROM digest"
         " JOIN tile ON tile.id = digest.location >> ? WHERE digest.prefix = ? ORDER BY digest.location"
@@ -224,6 +233,8 @@ def find_digest(store: Store, raw: Hash) -> list[Place]:
             start = len(records) // (SALT_LENGTH + HASH_LENGTH) * SALT_LENGTH + offset * HASH_LENGTH
             if records[start : start + HASH_LENGTH] == raw:
                 places.append(Place(entry, number * RECORDS_PER_TILE + offset))
+                if len(places) == most:
+                    break
     return places
 
 
@@ -232,8 +243,9 @@ def path_of(store: Store, place: Place) -> bytes:
     query = (
         "SELECT folder.path FROM span JOIN folder ON folder.id = span.folder"
         " WHERE span.entry = ? AND span.first <= ? AND span.first + span.count > ?"
+        " ORDER BY span.first DESC LIMIT 1"  # from the index: the first one looked at is the one
     )
-    name = tile(store, place.entry, place.index >> LEVEL).name_list()[place.index & (RECORDS_PER_TILE - 1)]
+    name = tile(store, place.entry, place.leaf >> LEVEL).name_list()[place.leaf & (RECORDS_PER_TILE - 1)]
     with store.reading() as database:
-        row = database.execute(query, (place.entry, place.index, place.index)).fetchone()
+        row = database.execute(query, (place.entry, place.leaf, place.leaf)).fetchone()
     return os.path.join(row[0], name) if row else name

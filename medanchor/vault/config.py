@@ -21,7 +21,7 @@ key = "{key}"
 # What a signature means unless --meaning says otherwise: {meanings}.
 meaning = "{meaning}"
 
-# Blocks, the anchor's own included, that an anchor waits for before it counts as settled.
+# Blocks, the anchor's own included, whose headers an anchor keeps; the embedded chain mines as many.
 confirmations = {confirmations}
 """
 
@@ -44,7 +44,7 @@ def write_config(directory: Path, config: Config) -> None:
 def read_config(directory: Path, environment: Mapping[str, str]) -> Config:
     """Return the preferences of the vault in `directory`, with `environment`'s over the file's.
 
-    Raises VaultError naming the entry that is unknown or makes no sense.
+    Raises VaultError naming the entry that is unknown or makes no sense, and where it stands.
     """
     path = directory / CONFIG
     try:
@@ -56,26 +56,42 @@ def read_config(directory: Path, environment: Mapping[str, str]) -> Config:
             f"{path} cannot be read: {error}", hint="mend that line; docs/operations.md has an example"
         ) from None
     names = [field.name for field in fields(Config)]
-    for name in names:
-        if value := environment.get(f"MEDANCHOR_{name.upper()}"):
-            number = name == "confirmations" and value.isdecimal() and len(value) <= len(str(MAX_CONFIRMATIONS))
-            entries[name] = int(value) if number else value
     if unknown := sorted(set(entries) - set(names)):
         raise VaultError(f"{path} has an unknown entry: {unknown[0]}", hint=f"it may hold {', '.join(names)}")
-    return _checked(path, entries)
+    sources = dict.fromkeys(names, str(path))
+    for name in names:
+        variable = f"MEDANCHOR_{name.upper()}"
+        if value := environment.get(variable):
+            entries[name], sources[name] = _read_variable(name, value), f"{variable} in the environment"
+    return _checked(entries, sources)
 
 
-def _checked(path: Path, entries: Mapping[str, object]) -> Config:
+def _read_variable(name: str, value: str) -> object:
+    """Return a variable's value as the file would have it; a number that is none stays text, and is refused as such."""
+    digits = value.lstrip("0") or "0"
+    if name != "confirmations" or not (value.isascii() and value.isdecimal()) or len(digits) > _DIGITS:
+        return value
+    return int(digits)
+
+
+_DIGITS = 18
+"""A number so long is out of every bound; Python itself refuses to read one of 4,301."""
+
+
+def _checked(entries: Mapping[str, object], sources: Mapping[str, str]) -> Config:
     config = Config(key="")
     for name, value in entries.items():
         expected = type(getattr(config, name))
         if type(value) is not expected:
-            raise VaultError(f"{path}: expected {name} to be {_WORDS[expected]}", hint="see docs/operations.md")
+            raise VaultError(
+                f"{sources[name]}: expected {name} to be {_WORDS[expected]}", hint="see docs/operations.md"
+            )
         config = replace(config, **{name: value})  # type: ignore[arg-type]  # its type was compared just above
     check_meaning(config.meaning)
     if not 1 <= config.confirmations <= MAX_CONFIRMATIONS:
         raise VaultError(
-            f"{path}: expected confirmations from 1 to {MAX_CONFIRMATIONS}, found {config.confirmations}",
+            f"{sources['confirmations']}: expected confirmations from 1 to {MAX_CONFIRMATIONS},"
+            f" found {config.confirmations}",
             hint="6 is the custom",
         )
     return config

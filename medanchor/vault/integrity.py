@@ -10,7 +10,7 @@ from medanchor.core.merkle import appended_nodes, leaf_hash
 from medanchor.vault.bundles import digest_rows
 from medanchor.vault.rows import seal
 from medanchor.vault.store import Store, apply_migrations, database_errors
-from medanchor.vault.tiles import RECORD_LENGTH, RECORDS_PER_TILE, Tile
+from medanchor.vault.tiles import RECORD_LENGTH, Tile
 
 SEALED = ("vault", "tile", "folder", "span", "signer", "anchor")
 
@@ -30,7 +30,7 @@ def _check_sqlite(database: sqlite3.Connection) -> Iterator[str]:
     for (line,) in database.execute("PRAGMA integrity_check(10)"):
         if line != "ok":
             yield f"the database is damaged: {line}"
-    if _schema(database) != _expected_schema():
+    if _schema(database) != _expected_schema(database.execute("PRAGMA user_version").fetchone()[0]):
         yield "the database's tables are not those that medanchor made"
 
 
@@ -38,9 +38,10 @@ def _schema(database: sqlite3.Connection) -> list[tuple[str, str, str]]:
     return database.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_master ORDER BY type, name").fetchall()
 
 
-def _expected_schema() -> list[tuple[str, str, str]]:
+def _expected_schema(version: int) -> list[tuple[str, str, str]]:
+    """Return the tables of a vault of `version`: one that cannot be written may be older than this program."""
     fresh = sqlite3.connect(":memory:", isolation_level=None)
-    apply_migrations(fresh)
+    apply_migrations(fresh, version)
     return _schema(fresh)
 
 
@@ -56,7 +57,7 @@ def _check_tiles(database: sqlite3.Connection) -> Iterator[str]:
     found = "SELECT 1 FROM digest WHERE prefix = ? AND location = ?"
     for number, records, root, names in database.execute("SELECT id, records, root, names FROM tile"):
         tile = Tile(records, root, names)
-        if len(records) % RECORD_LENGTH or not 0 < tile.count <= RECORDS_PER_TILE:
+        if not tile.is_whole:
             yield f"tile {number} is not a whole number of records"
             continue
         total += tile.count

@@ -1,7 +1,7 @@
-"""Signing keys: one file each, 0600, named and with a role; its secret in plain or sealed with a passphrase.
+"""Signing keys: one file each, 0600, named and with a role; its secret in plain or encrypted with a passphrase.
 
 The file is canonical JSON and carries a seal over itself, so a changed byte is found without the passphrase. A secret
-is sealed with ChaCha20-Poly1305 (RFC 8439) under a key that scrypt (RFC 7914) makes of the passphrase, bound to the
+is encrypted with ChaCha20-Poly1305 (RFC 8439) under a key that scrypt (RFC 7914) makes of the passphrase, bound to the
 name, role and public key beside it.
 """
 
@@ -41,8 +41,8 @@ Passphrase = Callable[[str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Locked:
-    """How a secret is sealed: scrypt's cost and salt, the cipher's nonce."""
+class Encryption:
+    """How a secret is encrypted: scrypt's cost and salt, the cipher's nonce."""
 
     n: int
     salt: bytes
@@ -58,7 +58,7 @@ class KeyFile:
     role: str
     public: bytes
     secret: bytes = field(repr=False)  # what is logged or raised must not tell it
-    locked: Locked | None
+    locked: Encryption | None
 
     @property
     def key_id(self) -> Hash:
@@ -68,7 +68,7 @@ class KeyFile:
     @property
     def person(self) -> str:
         """How people read it: label and role."""
-        return f"{self.label} ({self.role})" if self.role else self.label
+        return person(self.label, self.role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,16 @@ class Signer:
     label: str
     role: str
     sign: Callable[[bytes], bytes]
+
+    @property
+    def person(self) -> str:
+        """How people read it: label and role."""
+        return person(self.label, self.role)
+
+
+def person(label: str, role: str) -> str:
+    """Return how people read who holds a key: "Dr A. Example (physician)"."""
+    return f"{label} ({role})" if role else label
 
 
 def check_name(name: str) -> str:
@@ -99,7 +109,7 @@ def check_label(label: str) -> str:
 
 
 def create_key(directory: Path, name: str, label: str, role: str, passphrase: bytes | None) -> KeyFile:
-    """Make an Ed25519 key in the vault `directory`, its secret sealed with `passphrase` unless that is None.
+    """Make an Ed25519 key in the vault `directory`, its secret encrypted with `passphrase` unless that is None.
 
     Raises VaultError if a key of that name is there already: a key is never overwritten.
     """
@@ -110,7 +120,7 @@ def create_key(directory: Path, name: str, label: str, role: str, passphrase: by
     public, secret = private_key.public_key().public_bytes_raw(), private_key.private_bytes_raw()
     key = KeyFile(name, check_label(label), check_label(role), public, secret, None)
     if passphrase is not None:
-        key = _lock(key, passphrase)
+        key = _encrypted(key, passphrase)
     with private.storage_errors(directory):
         private.make_directory(path.parent)
         try:
@@ -150,7 +160,7 @@ def unlock(key: KeyFile, passphrase: Passphrase) -> Signer:
     """Return the signer that `key` is, asking for its passphrase if it has one. Raises VaultError if that is wrong."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    secret = key.secret if key.locked is None else _unseal(key, key.locked, passphrase(key.name))
+    secret = key.secret if key.locked is None else _decrypted(key, key.locked, passphrase(key.name))
     private_key = Ed25519PrivateKey.from_private_bytes(secret)
     if private_key.public_key().public_bytes_raw() != key.public:
         raise VaultError(
@@ -160,28 +170,28 @@ def unlock(key: KeyFile, passphrase: Passphrase) -> Signer:
 
 
 def change_passphrase(directory: Path, key: KeyFile, old: Passphrase, new: bytes | None) -> None:
-    """Seal the secret of `key` with the passphrase `new`, or store it in plain if that is None."""
-    secret = key.secret if key.locked is None else _unseal(key, key.locked, old(key.name))
+    """Encrypt the secret of `key` with the passphrase `new`, or store it in plain if that is None."""
+    secret = key.secret if key.locked is None else _decrypted(key, key.locked, old(key.name))
     bare = KeyFile(key.name, key.label, key.role, key.public, secret, None)
     with private.storage_errors(directory):
-        private.write_file(_path(directory, key.name), _serialise(bare if new is None else _lock(bare, new)))
+        private.write_file(_path(directory, key.name), _serialise(bare if new is None else _encrypted(bare, new)))
 
 
 def _path(directory: Path, name: str) -> Path:
     return directory / KEYS / f"{name}{SUFFIX}"
 
 
-def _lock(key: KeyFile, passphrase: bytes) -> KeyFile:
+def _encrypted(key: KeyFile, passphrase: bytes) -> KeyFile:
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-    locked = Locked(SCRYPT_N, os.urandom(SALT_LENGTH), os.urandom(NONCE_LENGTH))
+    locked = Encryption(SCRYPT_N, os.urandom(SALT_LENGTH), os.urandom(NONCE_LENGTH))
     cipher = ChaCha20Poly1305(_stretch(passphrase, locked))
     return KeyFile(
         key.name, key.label, key.role, key.public, cipher.encrypt(locked.nonce, key.secret, _bound(key)), locked
     )
 
 
-def _unseal(key: KeyFile, locked: Locked, passphrase: bytes) -> bytes:
+def _decrypted(key: KeyFile, locked: Encryption, passphrase: bytes) -> bytes:
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
@@ -191,7 +201,7 @@ def _unseal(key: KeyFile, locked: Locked, passphrase: bytes) -> bytes:
         raise VaultError(f"wrong passphrase for the key {key.name}", hint="try again; nothing was changed") from None
 
 
-def _stretch(passphrase: bytes, locked: Locked) -> bytes:
+def _stretch(passphrase: bytes, locked: Encryption) -> bytes:
     from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
     return Scrypt(salt=locked.salt, length=SECRET_LENGTH, n=locked.n, r=SCRYPT_R, p=SCRYPT_P).derive(passphrase)
@@ -223,7 +233,7 @@ def _parse(data: bytes, name: str) -> KeyFile:
     except (ValueError, RecursionError):
         raise MalformedProofError("it is not JSON") from None
     tree = members(value, "label", "name", "public", "role", "secret", "seal", "version", optional=("scrypt",))
-    locked = _locked(tree["scrypt"]) if "scrypt" in tree else None
+    locked = _encryption(tree["scrypt"]) if "scrypt" in tree else None
     key = KeyFile(
         name=text(tree["name"]),
         label=text(tree["label"]),
@@ -237,9 +247,11 @@ def _parse(data: bytes, name: str) -> KeyFile:
     return key
 
 
-def _locked(value: object) -> Locked:
+def _encryption(value: object) -> Encryption:
     tree = members(value, "n", "nonce", "salt")
     cost = number(tree["n"])
     if not 1 < cost <= MAX_SCRYPT_N or cost & (cost - 1):
         raise MalformedProofError(f"expected a scrypt cost that is a power of two up to {MAX_SCRYPT_N}")
-    return Locked(cost, from_base64(tree["salt"], length=SALT_LENGTH), from_base64(tree["nonce"], length=NONCE_LENGTH))
+    return Encryption(
+        cost, from_base64(tree["salt"], length=SALT_LENGTH), from_base64(tree["nonce"], length=NONCE_LENGTH)
+    )

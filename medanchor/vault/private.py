@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -15,8 +16,11 @@ from medanchor.errors import VaultError
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
-DRAFT = ".medanchor-"
+DRAFT = ".medanchor-draft-"
 """How the name of everything begins that is made under another name first, and takes its own when it is whole."""
+
+DRAFT_NAME = re.compile(rf"{re.escape(DRAFT)}[a-z0-9_]{{8,}}(?:\.medproof)?", re.ASCII)
+"""The whole name of a draft; nothing else is swept away, and no vault that its owner named .medanchor-clinic."""
 
 ABANDONED_SECONDS = 3600
 
@@ -56,7 +60,7 @@ def sweep(directory: Path) -> None:
     """Remove the drafts that killed runs left in `directory`: those an hour old, as none is written for so long."""
     for draft in directory.glob(f"{DRAFT}*"):
         with suppress(OSError):  # it is gone already, or another user's
-            if time.time() - draft.lstat().st_mtime > ABANDONED_SECONDS:
+            if DRAFT_NAME.fullmatch(draft.name) and time.time() - draft.lstat().st_mtime > ABANDONED_SECONDS:
                 shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
 
 

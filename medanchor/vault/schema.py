@@ -1,7 +1,10 @@
 """The tables of a vault, one migration a version; docs/format.md, section 10, tells what stands in each.
 
+So far a vault of an older version answers every question as it is, only more slowly, and where it cannot be written it
+is left so (`store`); a migration that changes that must have such a vault refused.
+
 Every row is bound by a hash: entries by the ledger's tree, records by their bundle's root, nodes and digests because
-they can be computed again, and all else by a `seal` (see `store.seal`), so that an audit finds any changed byte.
+they can be computed again, and all else by a `seal` (see `rows.seal`), so that an audit finds any changed byte.
 
 A tile's root stands before its long columns: a proof reads the roots of all tiles and the rest of one.
 """
@@ -38,6 +41,7 @@ MIGRATIONS = (
         prepared TEXT NOT NULL, evidence BLOB, seal BLOB NOT NULL
     ) STRICT;
     """,
+    "CREATE INDEX span_of_entry ON span (entry, first);",
 )
 
 VERSION = len(MIGRATIONS)

@@ -13,13 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from medanchor.core.checkpoint import check_origin
 from medanchor.core.commitment import TreeHead
 from medanchor.core.hashes import Hash
 from medanchor.core.header import Network
 from medanchor.core.merkle import tree_root
+from medanchor.core.statement import Envelope, parse_envelope
 from medanchor.errors import VaultError
 from medanchor.vault import private, schema
-from medanchor.vault.rows import seal
+from medanchor.vault.rows import seal, sound
 
 DATABASE = "medanchor.db"
 LOCK = "lock"
@@ -104,7 +106,7 @@ class Store:
             return [row[0] for row in self.database.execute("SELECT position FROM entry ORDER BY position")]
 
     def node(self, level: int, position: int) -> Hash:
-        """Return the perfect subtree of the ledger's tree at (`level`, `position`)."""
+        """Return the perfect subtree of the ledger's tree at (`level`, `position`). Raises VaultError without it."""
         query = "SELECT hash FROM node WHERE level = ? AND position = ?"
         with database_errors(self.directory):
             row = self.database.execute(query, (level, position)).fetchone()
@@ -113,19 +115,31 @@ class Store:
         return Hash(row[0])
 
     def head(self, size: int) -> TreeHead:
-        """Return the ledger's tree head when it had `size` entries."""
+        """Return the ledger's tree head when it had `size` entries. Raises VaultError if it never had so many."""
         return TreeHead(self.origin, size, tree_root(self.node, size))
 
     def envelope(self, position: int) -> bytes:
-        """Return the ledger's entry at `position`: the exact bytes of its envelope."""
+        """Return the ledger's entry at `position`: the exact bytes of its envelope. Raises VaultError without it."""
         with database_errors(self.directory):
             row = self.database.execute("SELECT envelope FROM entry WHERE position = ?", (position,)).fetchone()
         if row is None:
             raise VaultError(f"the ledger has no entry {position}", hint="run 'medanchor audit'")
         return bytes(row[0])
 
+    def entry(self, position: int) -> Envelope:
+        """Return the ledger's entry at `position`, read; whether its signature holds is `verify_envelope`'s business.
+
+        Raises VaultError if it is missing or damaged.
+        """
+        envelope = self.envelope(position)
+        with sound(f"entry {position} of the ledger"):
+            return parse_envelope(envelope)
+
     def checkpoint(self, position: int) -> str:
-        """Return the checkpoint of the ledger's tree head right after the entry at `position`."""
+        """Return the checkpoint of the ledger's head right after the entry at `position`.
+
+        Raises VaultError if it is missing.
+        """
         with database_errors(self.directory):
             row = self.database.execute("SELECT checkpoint FROM entry WHERE position = ?", (position,)).fetchone()
         if row is None:
@@ -138,7 +152,8 @@ class Store:
         if row is None or row[1] not in list(Network):
             reason = "it has no origin" if row is None else "its network is none that there is"
             raise VaultError(f"the vault {self.directory} is damaged: {reason}", hint="restore it from a backup")
-        return str(row[0]), Network(row[1])
+        with sound(f"the vault {self.directory}"):
+            return check_origin(str(row[0])), Network(row[1])
 
     def _migrate(self) -> None:
         with database_errors(self.directory):
@@ -154,7 +169,7 @@ class Store:
                 f"expected a vault of version {schema.VERSION} or older, found version {version}",
                 hint="a newer medanchor made or used this vault; install that version",
             )
-        if version < schema.VERSION:
+        if version < schema.VERSION and _writable(self.directory):  # elsewhere it is read as it is
             with locked(self.directory / LOCK):
                 apply_migrations(self.database)
 
@@ -174,7 +189,7 @@ def connect(directory: Path, *, read_only: bool = False) -> sqlite3.Connection:
         private.check_private(directory)
         private.check_private(path)
     mode = "rw"
-    if not os.access(directory, os.W_OK):
+    if not _writable(directory):
         if not read_only:
             reason, hint = _TOLD["SQLITE_READONLY"]
             raise VaultError(f"the vault {directory} {reason}", hint=hint)
@@ -188,6 +203,10 @@ def connect(directory: Path, *, read_only: bool = False) -> sqlite3.Connection:
         database.execute("PRAGMA synchronous = FULL")
         database.execute("PRAGMA secure_delete = ON")
         return database
+
+
+def _writable(directory: Path) -> bool:
+    return os.access(directory, os.W_OK)
 
 
 def _refuse_unfolded(directory: Path) -> None:
@@ -207,9 +226,10 @@ def _uri_path(path: Path) -> str:
     return quote(os.fsencode(path.absolute()))
 
 
-def apply_migrations(database: sqlite3.Connection) -> None:
-    """Bring the database to this program's version, each step in a transaction of its own."""
-    for version in range(database.execute("PRAGMA user_version").fetchone()[0], schema.VERSION):
+def apply_migrations(database: sqlite3.Connection, to: int | None = None) -> None:
+    """Bring the database to this program's version, or the version `to`, each step in a transaction of its own."""
+    target = schema.VERSION if to is None else to
+    for version in range(database.execute("PRAGMA user_version").fetchone()[0], target):
         database.executescript(
             f"BEGIN IMMEDIATE; {schema.MIGRATIONS[version]}"
             f"PRAGMA application_id = {schema.APPLICATION_ID}; PRAGMA user_version = {version + 1}; COMMIT;"
@@ -217,20 +237,16 @@ def apply_migrations(database: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold the advisory lock on the file `path`; with `wait` False, yield False if another process holds it.
+def locked(path: Path) -> Iterator[None]:
+    """Hold the advisory lock on the file `path`, once whoever holds it lets go.
 
     The kernel frees it when its holder ends, however that ends.
     """
     with private.storage_errors(path.parent):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, private.FILE_MODE)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(descriptor)
 
@@ -240,7 +256,8 @@ def database_errors(directory: Path) -> Iterator[None]:
     """Turn SQLite's errors into VaultErrors that name the vault and say what to do."""
     try:
         yield
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite quotes a damaged schema in messages not UTF-8
+    except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
+        # SQLite quotes a damaged schema in messages not UTF-8, and takes no number of more than 64 bits.
         name = getattr(error, "sqlite_errorname", "")
         reason, hint = next((told for start, told in _TOLD.items() if name.startswith(start)), _DAMAGED)
         raise VaultError(f"the vault {directory} {reason}", hint=hint) from error

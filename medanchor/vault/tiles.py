@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from medanchor.core.commitment import Record, raw_leaf_hashes
-from medanchor.core.hashes import HASH_LENGTH, SALT_LENGTH, Hash
-from medanchor.core.merkle import root_of, split_hashes
+from medanchor.core.hashes import HASH_LENGTH, SALT_LENGTH, Hash, split_hashes
+from medanchor.core.merkle import root_of
 from medanchor.errors import VaultError
 
 LEVEL = 10
@@ -35,6 +35,11 @@ class Tile:
     def count(self) -> int:
         """How many records are in the tile."""
         return len(self.records) // RECORD_LENGTH
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds a whole number of records, from 1 to 1,024."""
+        return not len(self.records) % RECORD_LENGTH and 0 < self.count <= RECORDS_PER_TILE
 
     def salts(self) -> list[bytes]:
         """Return the salts, 16 bytes each, in order."""

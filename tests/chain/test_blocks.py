@@ -53,7 +53,7 @@ def test_all_branches_of_a_block_have_one_depth():
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_a_block_holds_its_transactions_and_nothing_else(count):
     wanted = [spend(number) for number in range(count)]
-    header, transactions = split(blocks.make_block(blocks.Place(GENESIS, 1, 1_700_000_000), wanted))
+    header, transactions = split(blocks.make_block(blocks.Slot(GENESIS, 1, 1_700_000_000), wanted))
     check_proof_of_work(header, Network.REGTEST)
     assert transactions[1:] == wanted
     assert blocks.holds(header, transactions)
@@ -62,15 +62,15 @@ def test_a_block_holds_its_transactions_and_nothing_else(count):
 
 
 def test_a_changed_witness_is_seen_though_no_txid_changes():
-    header, transactions = split(blocks.make_block(blocks.Place(GENESIS, 1, 1_700_000_000), [spend(1)]))
+    header, transactions = split(blocks.make_block(blocks.Slot(GENESIS, 1, 1_700_000_000), [spend(1)]))
     changed = transactions[1].replace(b"\x01\x01\x51", b"\x01\x01\x52")
     assert changed != transactions[1]
-    assert blocks.txid(blocks.parse_transaction(changed)) == blocks.txid(blocks.parse_transaction(transactions[1]))
+    assert blocks.id_of(blocks.deserialised(changed)) == blocks.id_of(blocks.deserialised(transactions[1]))
     assert not blocks.holds(header, [transactions[0], changed])
 
 
 def test_a_changed_reserved_value_is_seen():
-    header, transactions = split(blocks.make_block(blocks.Place(GENESIS, 1, 1_700_000_000), [spend(1)]))
+    header, transactions = split(blocks.make_block(blocks.Slot(GENESIS, 1, 1_700_000_000), [spend(1)]))
     reserved = transactions[0][-36:-4]
     assert reserved == bytes(32)
     coinbase = transactions[0][:-36] + b"\x01" + reserved[1:] + transactions[0][-4:]
@@ -78,8 +78,8 @@ def test_a_changed_reserved_value_is_seen():
 
 
 def test_only_a_block_without_company_may_lack_a_witness_commitment():
-    header, transactions = split(blocks.make_block(blocks.Place(GENESIS, 1, 1_700_000_000), [spend(1)]))
-    bare = blocks.strip(blocks.parse_transaction(transactions[0]))
+    header, transactions = split(blocks.make_block(blocks.Slot(GENESIS, 1, 1_700_000_000), [spend(1)]))
+    bare = blocks.without_witness(blocks.deserialised(transactions[0]))
     assert not blocks.holds(header, [bare, transactions[1]])
 
 
@@ -87,43 +87,43 @@ def test_only_a_block_without_company_may_lack_a_witness_commitment():
     ("height", "subsidy"), [(1, 50 * 10**8), (149, 50 * 10**8), (150, 25 * 10**8), (4_949, 1), (4_950, 0), (99_999, 0)]
 )
 def test_the_subsidy_halves_every_150_blocks(height, subsidy):
-    _, transactions = split(blocks.make_block(blocks.Place(GENESIS, height, 1_700_000_000)))
-    assert blocks.parse_transaction(transactions[0]).vout[0].nValue == subsidy
+    _, transactions = split(blocks.make_block(blocks.Slot(GENESIS, height, 1_700_000_000)))
+    assert blocks.deserialised(transactions[0]).vout[0].nValue == subsidy
 
 
 def test_a_tag_tells_two_empty_blocks_apart():
-    place = blocks.Place(GENESIS, 1, 1_700_000_000)
-    tagged = blocks.Place(GENESIS, 1, 1_700_000_000, tag=b"rival")
+    place = blocks.Slot(GENESIS, 1, 1_700_000_000)
+    tagged = blocks.Slot(GENESIS, 1, 1_700_000_000, tag=b"rival")
     assert blocks.make_block(place) == blocks.make_block(place) != blocks.make_block(tagged)
 
 
 def test_an_anchoring_transaction_is_one_input_change_and_the_anchor():
     raw = blocks.anchoring_transaction(COIN, 5_000, PAYLOAD, height=101)
-    parsed = blocks.parse_transaction(raw)
+    parsed = blocks.deserialised(raw)
     assert (parsed.nVersion, parsed.nLockTime) == (2, 101)
     assert [(spent.prevout.hash, spent.prevout.n, spent.nSequence) for spent in parsed.vin] == [(COIN, 0, 0xFFFFFFFD)]
     assert [(out.nValue, bytes(out.scriptPubKey)) for out in parsed.vout] == [
         (5_000, blocks.OUTPUT_SCRIPT),
         (0, anchor_script(PAYLOAD)),
     ]
-    assert len(blocks.strip(parsed)) == 141 < len(raw)
+    assert len(blocks.without_witness(parsed)) == 141 < len(raw)
 
 
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_transaction_raise_nothing_but_our_error(raw):
     with contextlib.suppress(ChainError):
-        assert len(blocks.txid(blocks.parse_transaction(raw))) == 32
+        assert len(blocks.id_of(blocks.deserialised(raw))) == 32
 
 
 @pytest.mark.parametrize("cut", [0, 1, 4, 5, 10, 60, 145])
 def test_a_cut_transaction_is_refused(cut):
     with pytest.raises(ChainError, match="expected a serialised transaction"):
-        blocks.parse_transaction(spend(1)[:cut])
+        blocks.deserialised(spend(1)[:cut])
 
 
 def test_a_transaction_with_something_after_it_is_refused():
     with pytest.raises(ChainError, match="expected a serialised transaction"):
-        blocks.parse_transaction(spend(1) + b"\x00")
+        blocks.deserialised(spend(1) + b"\x00")
 
 
 @pytest.mark.parametrize(

@@ -24,14 +24,14 @@ PAYLOAD = b"MDA1" + bytes(range(32))
 
 def coinbase(chain: EmbeddedChain, height: int) -> CTransaction:
     with chain._opened() as kernel:
-        return blocks.parse_transaction(kernel.transactions(height)[0])
+        return blocks.deserialised(kernel.transactions(height)[0])
 
 
 def spend(chain: EmbeddedChain, height: int, *, extra: int = 0) -> bytes:
     """Return an anchoring transaction that spends the coinbase at `height`, and `extra` satoshi that are not there."""
     coin = coinbase(chain, height)
     value = coin.vout[0].nValue + extra
-    return blocks.anchoring_transaction(blocks.txid(coin), value, PAYLOAD, height=0)
+    return blocks.anchoring_transaction(blocks.id_of(coin), value, PAYLOAD, height=0)
 
 
 def times(chain: EmbeddedChain) -> list[int]:
@@ -40,7 +40,7 @@ def times(chain: EmbeddedChain) -> list[int]:
 
 def copies(chain: EmbeddedChain, transaction: bytes) -> int:
     """Return how often the best chain holds `transaction`, looked for in every block."""
-    txid = blocks.txid(blocks.parse_transaction(transaction))
+    txid = blocks.id_of(blocks.deserialised(transaction))
     with chain._opened() as kernel:
         return sum(kernel.txids(height).count(txid) for height in range(kernel.height + 1))
 
@@ -130,12 +130,12 @@ class TestWallet:
         assert chain.tip() == tip
 
     def test_exactly_one_output_is_the_anchor(self, chain):
-        scripts = [bytes(output.scriptPubKey) for output in blocks.parse_transaction(chain.prepare(PAYLOAD)).vout]
+        scripts = [bytes(output.scriptPubKey) for output in blocks.deserialised(chain.prepare(PAYLOAD)).vout]
         assert scripts.count(anchor_script(PAYLOAD)) == 1
         assert scripts.count(blocks.OUTPUT_SCRIPT) == 1
 
     def test_the_whole_coin_comes_back(self, chain):
-        transaction = blocks.parse_transaction(chain.prepare(PAYLOAD))
+        transaction = blocks.deserialised(chain.prepare(PAYLOAD))
         coin = coinbase(chain, INITIAL_HEIGHT + 1 - 100)
         assert transaction.vin[0].prevout.hash == coin.GetTxid()
         assert sum(output.nValue for output in transaction.vout) == coin.vout[0].nValue
@@ -204,7 +204,7 @@ class TestSubmission:
     def test_a_coin_spent_before_is_refused(self, chain):
         first = spend(chain, 1)
         chain.mine(1, [first])
-        coin = blocks.txid(coinbase(chain, 1))
+        coin = blocks.id_of(coinbase(chain, 1))
         self.refused(chain, blocks.anchoring_transaction(coin, 1, PAYLOAD, height=0), "bad-txns-inputs-missingorspent")
 
     def test_a_coin_that_never_was_is_refused(self, chain):
@@ -219,17 +219,17 @@ class TestSubmission:
         self.refused(chain, wrong, "Witness program hash mismatch")
 
     def test_a_missing_witness_is_refused(self, chain):
-        bare = blocks.strip(blocks.parse_transaction(spend(chain, 1)))
+        bare = blocks.without_witness(blocks.deserialised(spend(chain, 1)))
         self.refused(chain, bare, "Witness program was passed an empty witness")
 
     def test_a_lock_time_not_reached_is_refused(self, chain):
         coin = coinbase(chain, 1)
-        early = blocks.anchoring_transaction(blocks.txid(coin), 1, PAYLOAD, height=INITIAL_HEIGHT + 1)
+        early = blocks.anchoring_transaction(blocks.id_of(coin), 1, PAYLOAD, height=INITIAL_HEIGHT + 1)
         self.refused(chain, early, "bad-txns-nonfinal")
 
     def test_one_coin_twice_in_a_block_is_refused(self, chain):
         first = spend(chain, 1)
-        second = blocks.anchoring_transaction(blocks.txid(coinbase(chain, 1)), 1, PAYLOAD, height=0)
+        second = blocks.anchoring_transaction(blocks.id_of(coinbase(chain, 1)), 1, PAYLOAD, height=0)
         tip = chain.tip()
         with pytest.raises(ChainError, match="bad-txns-inputs-missingorspent"):
             chain.mine(1, [first, second])
@@ -256,7 +256,7 @@ class TestEvidence:
         anchor = chain.locate(transaction, since=INITIAL_HEIGHT)
         assert anchor is not None
         assert anchor.block.height == INITIAL_HEIGHT + 1
-        assert anchor.transaction == blocks.strip(blocks.parse_transaction(transaction))
+        assert anchor.transaction == blocks.without_witness(blocks.deserialised(transaction))
         assert chain.headers([anchor.block.height]) == [anchor.block.header]
         check_evidence(anchor)
 
@@ -282,7 +282,7 @@ class TestEvidence:
     def test_it_is_found_without_its_witness_and_from_its_own_height_on(self, chain):
         transaction = chain.prepare(PAYLOAD)
         chain.submit(transaction)
-        bare = blocks.strip(blocks.parse_transaction(transaction))
+        bare = blocks.without_witness(blocks.deserialised(transaction))
         assert chain.locate(bare, since=INITIAL_HEIGHT + 1) == chain.locate(transaction, since=-1)
         assert chain.locate(bare, since=INITIAL_HEIGHT + 2) is None
         assert chain.locate(bare, since=10_000) is None
@@ -379,7 +379,7 @@ class TestHeight:
         chain = EmbeddedChain(directory, now=lambda: int(time.time()))
         chain.mine(5_000)
         transaction = chain.prepare(PAYLOAD)
-        assert sum(output.nValue for output in blocks.parse_transaction(transaction).vout) == 0
+        assert sum(output.nValue for output in blocks.deserialised(transaction).vout) == 0
         chain.submit(transaction)
         anchor = chain.locate(transaction, since=5_100)
         assert anchor is not None

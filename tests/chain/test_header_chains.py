@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from medanchor.chain import headers as module
-from medanchor.chain.blocks import Place, make_block
+from medanchor.chain.blocks import Slot, make_block
 from medanchor.chain.embedded import EmbeddedChain
-from medanchor.chain.headers import MINIMUM_WORK, HeaderChain, check_headers, read_headers_file
+from medanchor.chain.headers import GENESIS, MINIMUM_WORK, HeaderChain, check_headers, network_of, read_headers_file
 from medanchor.chain.kernel import opened
 from medanchor.core.hashes import sha256d
 from medanchor.core.header import Header, Network
@@ -25,7 +25,7 @@ def honest(tmp_path_factory) -> list[bytes]:
 
 
 def after(header: bytes, *, time: int, height: int = 1) -> bytes:
-    return make_block(Place(sha256d(header), height, time))[:80]
+    return make_block(Slot(sha256d(header), height, time))[:80]
 
 
 def refused(headers: list[bytes], match: str, network: Network = Network.REGTEST) -> None:
@@ -135,6 +135,19 @@ def test_the_minimum_work_is_the_engines(network, tmp_path):
     with opened(tmp_path, network, in_memory=True) as kernel:
         (line,) = [line for line in kernel._log if "nMinimumChainWork=" in line]
     assert MINIMUM_WORK[network] == int(line.partition("=")[2], 16)
+
+
+@pytest.mark.parametrize("network", Network)
+def test_a_network_is_known_by_its_genesis_block(network, tmp_path):
+    with opened(tmp_path / network.value, network, in_memory=True) as kernel:
+        assert network_of([kernel.header(0)]) is network
+
+
+def test_headers_of_no_network_are_refused(honest):
+    assert sorted(GENESIS.values()) == sorted(Network)
+    for headers in ([], honest[1:], [bytes(80)]):
+        with pytest.raises(VerificationError, match="genesis block of a Bitcoin network"):
+            network_of(headers)
 
 
 class TestFile:

@@ -6,7 +6,7 @@ from vaulted import another_signer, in_hand, put, signer_of
 from medanchor.core.header import Network
 from medanchor.core.proof import Anchor, Block, Branch, Coinbase
 from medanchor.core.signature import key_id
-from medanchor.errors import MalformedProofError
+from medanchor.errors import VaultError
 from medanchor.vault.anchors import add_anchor, add_signer, list_anchors, list_signers, set_evidence
 
 TIME = "2026-11-21T18:04:05Z"
@@ -39,8 +39,9 @@ def test_anchors_keep_their_order_and_what_was_prepared(store):
 def test_evidence_that_is_none_is_not_believed(store):
     row = add_anchor(store, 1, b"transaction", 101, TIME)
     store.database.execute("UPDATE anchor SET evidence = x'7b7d' WHERE id = ?", (row.number,))
-    with pytest.raises(MalformedProofError):
+    with pytest.raises(VaultError, match=f"the evidence of anchor {row.number} is damaged") as caught:
         list_anchors(store)
+    assert caught.value.hint == "run 'medanchor audit'"
 
 
 def test_whoever_signed_is_remembered_by_the_key(store):
@@ -48,6 +49,7 @@ def test_whoever_signed_is_remembered_by_the_key(store):
     put(store, in_hand({b"a": b"1"}))
     put(store, in_hand({b"a": b"2"}), signer=other)
     own = signer_of(store)
+    assert (own.person, other.person) == ("Dr A. Example (physician)", "Dr B. Example (radiologist)")
     people = {key: row.person for key, row in list_signers(store).items()}
     assert people == {
         key_id(own.public): "Dr A. Example (physician)",

@@ -17,6 +17,7 @@ from medanchor.vault.bundles import (
     stamped_in,
     tile,
     tile_roots,
+    tiles_of,
 )
 
 WEIRD = [
@@ -48,7 +49,7 @@ def test_names_and_folders_of_any_bytes_are_found_again(store):
         assert names_in(store, b"/" + folder) == WEIRD
         for index, name in enumerate(WEIRD):
             (place,) = find_digest(store, raw(folder + name))
-            assert place.index == index
+            assert place.leaf == index
             assert path_of(store, place) == b"/" + folder + b"/" + name
     assert all_folders(store) == sorted(b"/" + folder for folder in WEIRD)
 
@@ -97,6 +98,8 @@ def test_twins_in_one_bundle_have_places_of_their_own(store):
     put(store, in_hand({b"a": b"twin", b"b": b"other", b"c": b"twin"}))
     assert find_digest(store, raw(b"twin")) == [Place(0, 0), Place(0, 2)]
     assert path_of(store, Place(0, 2)) == FOLDER + b"/c"
+    assert find_digest(store, raw(b"twin"), most=1) == [Place(0, 0)]
+    assert find_digest(store, raw(b"twin"), most=2) == find_digest(store, raw(b"twin"), most=9)
     leaves = tile(store, 0, 0).leaves()
     assert leaves[0] != leaves[2], "each has a salt of its own, so nobody sees that they are twins"
 
@@ -139,6 +142,41 @@ def test_all_256_tiles_and_more_are_indexed(store):
         assert find_digest(store, Hash(index.to_bytes(32, "little"))) == [Place(0, index)]
         assert path_of(store, Place(0, index)) == FOLDER + b"/%d" % index
         BundleReader(store, 0, count).position(index)
+
+
+@pytest.mark.parametrize("records", ["substr(records, 2)", "x''", "x'00'", "zeroblob(48 * 1025)"])
+def test_a_tile_that_is_no_whole_number_of_records_is_told(store, records):
+    put(store, in_hand(numbered(3)))
+    store.database.execute(f"UPDATE tile SET records = {records}")  # noqa: S608 - the test's own
+    for read in (lambda: tile(store, 0, 0), lambda: list(tiles_of(store, 0)), lambda: list(stamped_in(store, FOLDER))):
+        with pytest.raises(VaultError, match="the bundle of entry 0 is not whole") as caught:
+            read()
+        assert caught.value.hint == "run 'medanchor audit'"
+
+
+def test_a_path_is_found_without_looking_at_all_folders(store):
+    """A moved tree asks for as many paths as it has records: to go through all folders each time takes minutes."""
+    put(store, *(in_hand({b"record": b"%d" % number}, b"/folder-%03d" % number) for number in range(500)))
+    steps = []
+    store.database.set_progress_handler(lambda: steps.append(1) and 0, 1)
+    for number in (0, 250, 499):
+        steps.clear()
+        assert path_of(store, Place(0, number)) == b"/folder-%03d/record" % number
+        assert len(steps) < 200
+
+
+def test_of_many_twins_one_is_found_without_looking_at_the_others(store):
+    put(store, in_hand(dict.fromkeys(numbered(2000), b"")))
+    steps = []
+    store.database.set_progress_handler(lambda: steps.append(1) and 0, 1)
+    assert find_digest(store, raw(b""), most=1) == [Place(0, 0)]
+    assert len(steps) < 200
+
+
+def test_a_folder_that_is_gone_lends_no_other_its_name(store):
+    put(store, in_hand({b"a": b"1"}, b"/x"), in_hand({b"b": b"2"}, b"/y"))
+    store.database.execute("DELETE FROM folder WHERE path = x'2f79'")
+    assert path_of(store, Place(0, 1)) == b"b"
 
 
 def test_a_missing_tile_is_told(store):

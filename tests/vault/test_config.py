@@ -24,6 +24,8 @@ def test_without_a_file_the_defaults_hold(tmp_path):
         ("MEDANCHOR_KEY", "other", Config("other", "review", 3)),
         ("MEDANCHOR_MEANING", "approval", Config("dr-example", "approval", 3)),
         ("MEDANCHOR_CONFIRMATIONS", "100", Config("dr-example", "review", 100)),
+        ("MEDANCHOR_CONFIRMATIONS", "0007", Config("dr-example", "review", 7)),
+        ("MEDANCHOR_CONFIRMATIONS", "0" * 5000 + "7", Config("dr-example", "review", 7)),
         ("MEDANCHOR_CONFIRMATIONS", "", WRITTEN),
         ("MEDANCHOR_VAULT", "/somewhere", WRITTEN),
         ("KEY", "other", WRITTEN),
@@ -34,10 +36,23 @@ def test_the_environment_goes_over_the_file(tmp_path, variable, value, expected)
     assert read_config(tmp_path, {variable: value}) == expected
 
 
-@pytest.mark.parametrize("value", ["0", "101", "-1", "six", "6.0", " 6", "1e1", "²", "9" * 5000])
-def test_confirmations_from_the_environment_that_make_no_sense_are_refused(tmp_path, value):
-    with pytest.raises(VaultError, match="confirmations"):
+@pytest.mark.parametrize("value", ["0", "101", "-1", "six", "6.0", " 6", "1e1", "²", "٦", "0" * 50, "9" * 5000])
+def test_confirmations_from_the_environment_that_make_no_sense_are_refused_and_blamed_on_it(tmp_path, value):
+    write_config(tmp_path, WRITTEN)
+    with pytest.raises(VaultError, match=r"^MEDANCHOR_CONFIRMATIONS in the environment: expected confirmations "):
         read_config(tmp_path, {"MEDANCHOR_CONFIRMATIONS": value})
+
+
+def test_the_file_is_blamed_for_what_is_its_own(tmp_path):
+    (tmp_path / CONFIG).write_text("confirmations = 500")
+    with pytest.raises(VaultError, match=r"config.toml: expected confirmations from 1 to 100, found 500"):
+        read_config(tmp_path, {"MEDANCHOR_MEANING": "review"})
+    assert read_config(tmp_path, {"MEDANCHOR_CONFIRMATIONS": "5"}).confirmations == 5
+
+
+def test_the_template_says_what_confirmations_are(tmp_path):
+    write_config(tmp_path, WRITTEN)
+    assert "whose headers an anchor keeps" in (tmp_path / CONFIG).read_text()
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,8 @@ CHANGES = {
     "node-extra": "INSERT INTO node VALUES (9, 9, zeroblob(32))",
     "tile-records": "UPDATE tile SET records = zeroblob(length(records)) WHERE id = 1",
     "tile-records-cut": "UPDATE tile SET records = substr(records, 2) WHERE id = 1",
+    "tile-number-huge": "UPDATE tile SET id = 9223372036854775807 WHERE id = 1",
+    "index-gone": "DROP INDEX span_of_entry",
     "tile-records-gone": "UPDATE tile SET records = x'' WHERE id = 1",
     "tile-root": "UPDATE tile SET root = zeroblob(32) WHERE id = 2",
     "tile-names": "UPDATE tile SET names = x'00' WHERE id = 2",

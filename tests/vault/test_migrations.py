@@ -8,6 +8,9 @@ from vaulted import in_hand, make_vault, put
 
 from medanchor.errors import VaultError
 from medanchor.vault import schema
+from medanchor.vault import store as store_module
+from medanchor.vault.bundles import find_digest, path_of
+from medanchor.vault.integrity import check_database
 from medanchor.vault.store import DATABASE, LOCK, Store, apply_migrations, locked
 
 
@@ -22,6 +25,54 @@ def test_a_newer_vault_is_refused_and_not_touched(vault):
     with pytest.raises(VaultError, match=f"version {schema.VERSION} or older, found version {schema.VERSION + 1}"):
         Store(vault)
     assert raw_database(vault).execute("PRAGMA user_version").fetchone() == (schema.VERSION + 1,)
+
+
+@pytest.fixture
+def first_version(tmp_path):
+    """A vault as version 1 made it, with a record in it."""
+    with pytest.MonkeyPatch.context() as former:
+        former.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        former.setattr(schema, "VERSION", 1)
+        vault = make_vault(tmp_path / "vault")
+        with Store(vault) as store:
+            put(store, RECORD)
+    return vault
+
+
+RECORD = in_hand({b"a": b"content"})
+
+
+def version_of(store):
+    return store.database.execute("PRAGMA user_version").fetchone()[0]
+
+
+def assert_sound(store):
+    assert list(check_database(store)) == []
+    (place,) = find_digest(store, RECORD.raw_list()[0])
+    assert path_of(store, place) == RECORD.folder + b"/a"
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_vault_of_the_first_version_is_migrated_when_it_is_opened(first_version, read_only):
+    for _ in range(2):
+        with Store(first_version, read_only=read_only) as store:
+            assert version_of(store) == schema.VERSION == 2
+            assert_sound(store)
+            plan = store.database.execute(
+                "EXPLAIN QUERY PLAN SELECT 1 FROM span WHERE entry = 0 AND first <= 5 ORDER BY first DESC LIMIT 1"
+            ).fetchall()
+            assert "span_of_entry" in plan[0][3]
+
+
+def test_a_vault_of_the_first_version_that_cannot_be_written_is_read_as_it_is(first_version, monkeypatch):
+    before = (first_version / DATABASE).read_bytes()
+    monkeypatch.setattr(store_module.os, "access", lambda _path, _mode: False)
+    with Store(first_version, read_only=True) as store:
+        assert version_of(store) == 1
+        assert_sound(store)
+    assert (first_version / DATABASE).read_bytes() == before
+    with pytest.raises(VaultError, match="is read-only"):
+        Store(first_version)
 
 
 def test_migrations_make_a_vault_of_an_empty_database(tmp_path):

@@ -80,16 +80,48 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path, monkeyp
 
 
 def test_drafts_of_killed_runs_are_removed_once_nobody_can_be_writing_them(tmp_path):
-    for name in ("old", "new"):
-        (tmp_path / f"{private.DRAFT}{name}").write_bytes(b"draft")
-        (tmp_path / f"{private.DRAFT}{name}-folder").mkdir()
-    (tmp_path / "letter").write_bytes(b"mine")
-    for name in ("old", "old-folder"):
-        os.utime(tmp_path / f"{private.DRAFT}{name}", (0, 0))
-    os.utime(tmp_path / "letter", (0, 0))
+    names = [f"{private.DRAFT}{age}_{kind}" for age in ("old", "new") for kind in ("file", "file.medproof", "folder")]
+    for name in names:
+        (tmp_path / name).mkdir() if name.endswith("folder") else (tmp_path / name).write_bytes(b"draft")
+        if "draft-old" in name:
+            os.utime(tmp_path / name, (0, 0))
     private.sweep(tmp_path)
-    expected = [f"{private.DRAFT}new", f"{private.DRAFT}new-folder", "letter"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(expected)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(name for name in names if "draft-new" in name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "letter",
+        ".medanchor-clinic",
+        ".medanchor-draft",
+        ".medanchor-draft-",
+        ".medanchor-draft-of-a-letter",
+        ".medanchor-draft-01234567.pdf",
+        ".medanchor-draft-01234567.medproof.pdf",
+        ".medanchor-draft-0123456",
+        ".medanchor-draft-01234567\n",
+        "x.medanchor-draft-01234567",
+    ],
+)
+def test_what_is_no_draft_by_its_whole_name_is_never_removed_however_old(tmp_path, name):
+    for path in (tmp_path / name, tmp_path / "folders" / name):
+        path.parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"mine")
+    (tmp_path / "folders" / name).mkdir()
+    for folder in (tmp_path, tmp_path / "folders"):
+        os.utime(folder / name, (0, 0))
+        private.sweep(folder)
+        assert (folder / name).exists()
+
+
+def test_a_draft_is_swept_by_the_name_it_was_made_under(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "replace", lambda *_names: None)  # as if it had been killed there
+    private.write_file(tmp_path / "file", b"data")
+    (draft,) = tmp_path.iterdir()
+    os.utime(draft, (0, 0))
+    private.sweep(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO, errno.ENOTDIR])
