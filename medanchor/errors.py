@@ -44,13 +44,30 @@ class PendingError(MedanchorError):
     exit_code = 3
 
 
+_ALTERED = "the proof was altered, or put together from two: ask for it as it was exported"
+_ALTERED_ANCHOR = "the proof's anchor was altered: ask for the proof as it was exported"
+
+HINTS = {
+    Step.FORMAT: "is it a proof, and unedited? Ask for the .medproof file as it was exported",
+    Step.RECORD: "is it the record that the proof was made for, and unedited?",
+    Step.BUNDLE: _ALTERED,
+    Step.STATEMENT: _ALTERED,
+    Step.LEDGER: _ALTERED,
+    Step.COMMITMENT: _ALTERED_ANCHOR,
+    Step.TRANSACTION: _ALTERED_ANCHOR,
+    Step.HEADER: _ALTERED_ANCHOR,
+    Step.TRUST: "ask another source of blocks before you believe either",
+}
+"""What to do about a proof that fails at a step, where the error knows nothing better."""
+
+
 class VerificationError(MedanchorError):
-    """The evidence contradicts the claim; `step` is where."""
+    """The evidence contradicts the claim; `step` is where. Without a hint of its own it gives its step's."""
 
     exit_code = 4
 
     def __init__(self, message: str, *, step: Step, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message, hint=hint or HINTS[step])
         self.step = step
 
 

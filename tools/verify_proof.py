@@ -13,11 +13,11 @@ header elsewhere and hand it in with --header. Exit codes: 0 verified; 2 wrong u
 """
 
 import argparse
-import base64
 import hashlib
 import io
 import json
 import re
+from base64 import b64decode
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -122,8 +122,8 @@ class Case(SimpleNamespace):
         """FORMAT: the file, the envelope in it and the statement in that are exactly what they are said to be."""
         need(len(self.data) <= 1 << 20, "expected at most 1 MiB, found more")
         self.proof = read(self.data, PROOF, "a proof")
-        self.envelope = read(base64.b64decode(self.proof.statement), ENVELOPE, "an envelope")
-        self.statement = read(base64.b64decode(self.envelope.payload), STATEMENT, "a statement")
+        self.envelope = read(b64decode(self.proof.statement), ENVELOPE, "an envelope")
+        self.statement = read(b64decode(self.envelope.payload), STATEMENT, "a statement")
         datetime.fromisoformat(self.statement.predicate.time)  # refuses the thirtieth of February
         vars(self)["anchor"] = getattr(self.proof, "anchor", None)
         return f"{len(self.data)} bytes, exactly a proof"
@@ -145,16 +145,15 @@ class Case(SimpleNamespace):
 
     def step_3(self) -> str:
         """STATEMENT: signed by the key in the proof. Whose key it is no file can say: compare it with one you know."""
-        key, signature = base64.b64decode(self.proof.signer.key), self.envelope.signatures[0]
+        key, signature = b64decode(self.proof.signer.key), self.envelope.signatures[0]
         y = int.from_bytes(key, "little") % 2**255  # a point of order 1, 2, 4 or 8 makes the next product 0
         need(y * (y**2 - 1) * (121665 * y**4 - 243332 * y**2 + 121666) % (2**255 - 19) > 0, "expected a larger order")
         need(sha256(key).hex() == signature.keyid, f"expected key {sha256(key).hex()}, found {signature.keyid}")
-        payload = base64.b64decode(self.envelope.payload)
-        signed = b"DSSEv1 28 application/vnd.in-toto+json %d %b" % (len(payload), payload)
+        signed = b"DSSEv1 28 application/vnd.in-toto+json %d %b" % (len(said := b64decode(self.envelope.payload)), said)
         try:
             from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-            Ed25519PublicKey.from_public_bytes(key).verify(base64.b64decode(signature.sig), signed)
+            Ed25519PublicKey.from_public_bytes(key).verify(b64decode(signature.sig), signed)
         except ImportError:
             return "OPEN: the signature is NOT CHECKED, for want of the Python package cryptography"
         except Exception:  # noqa: BLE001 - whatever it cannot accept is refused
@@ -165,7 +164,7 @@ class Case(SimpleNamespace):
         """LEDGER: the envelope leads to the root of the ledger that the statement names."""
         at, named = self.proof.ledger, self.statement.predicate.ledger
         need(at.origin == named, f"expected the statement's ledger {named}, found {at.origin}")
-        self.root = tree_root(base64.b64decode(self.proof.statement), at)
+        self.root = tree_root(b64decode(self.proof.statement), at)
         return f"entry {at.index} of {at.size} in {at.origin} leads to root {self.root.hex()}"
 
     def step_5(self) -> str:
@@ -212,9 +211,10 @@ class Case(SimpleNamespace):
             return "PENDING: consistent, but no block shows yet when the record existed."
         anchor, said, key = self.anchor, self.statement.predicate, self.envelope.signatures[0].keyid
         time = datetime.fromtimestamp(int.from_bytes(bytes.fromhex(anchor.block.header)[68:72], "little"), UTC)
+        follows = "".join(f", following entry {past.entry} as {past.kind}" for past in getattr(said, "follows", []))
         return f"""{"CONSISTENT, but " + "; ".join(self.opened) if self.opened else "VERIFIED, you confirm the block"}.
 Claim: the record existed, unchanged, no later than about {time:%Y-%m-%dT%H:%M:%SZ}, block {anchor.block.height}
-on {anchor.network}, {1 + len(anchor.block.successors)} confirmations; signed by {key} as {said.meaning}.
+on {anchor.network}, {1 + len(anchor.block.successors)} confirmations; signed by {key} as {said.meaning}{follows}.
 It rests on SHA-256, on Ed25519 and on that block being in the chain. A block's clock may be off by two hours. On
 testnet3 and testnet4 a block can be had cheaply after 20 minutes, and on regtest by anyone at any time. It does
 not say that the content is true, who the person behind a key is, or that nothing was left out before stamping."""

@@ -9,7 +9,6 @@ from medanchor.errors import MalformedProofError
 COMPONENTS = {0x00: 0, 0x01: 5, 0x02: 2, 0x03: 1, 0x04: 2}
 """Record kind → how many component digests it has (docs/format.md, section 1)."""
 
-RAW_KIND = 0x00
 PAYLOAD_MAGIC = b"MDA1"
 PAYLOAD_LENGTH = 36
 

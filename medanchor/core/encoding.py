@@ -25,8 +25,7 @@ def members(value: object, *names: str, optional: Sequence[str] = ()) -> Fields:
     """Return `value` as a JSON object with exactly `names`, and maybe `optional`. Raises MalformedProofError."""
     if not isinstance(value, dict):
         raise MalformedProofError("expected a JSON object")
-    differing = value.keys() ^ names
-    if differing and not differing <= set(optional):
+    if value.keys() != set(names) and not value.keys() ^ names <= set(optional):
         raise MalformedProofError(f"expected a JSON object with the members {', '.join(names)} and no others")
     return cast("Fields", value)
 

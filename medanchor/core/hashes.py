@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import NewType
+from typing import NewType, cast
 
 from medanchor.errors import MalformedProofError
 
@@ -26,11 +26,6 @@ def sha256d(data: bytes) -> Hash:
 def display(value: Hash) -> str:
     """Return a transaction's or block's hash as people and explorers write it: hex, byte-reversed."""
     return value[::-1].hex()
-
-
-def from_display(text: str) -> Hash:
-    """Return the hash that people and explorers write as `text`; the inverse of `display`."""
-    return Hash(from_hex(text, length=HASH_LENGTH)[::-1])
 
 
 def from_hex(text: object, *, length: int | None = None) -> bytes:
@@ -59,5 +54,9 @@ def hashes_from_hex(texts: Sequence[object]) -> tuple[Hash, ...]:
     spelled = [text for text in texts if isinstance(text, str) and len(text) == 2 * HASH_LENGTH]
     if len(spelled) != len(texts):
         raise MalformedProofError(f"expected hashes of {HASH_LENGTH} bytes in hex")
-    packed = from_hex("".join(spelled))
-    return tuple([Hash(packed[at : at + HASH_LENGTH]) for at in range(0, len(packed), HASH_LENGTH)])
+    return cast("tuple[Hash, ...]", tuple(split_hashes(from_hex("".join(spelled)))))
+
+
+def split_hashes(packed: bytes) -> list[bytes]:
+    """Return the 32-byte hashes that stand one after another in `packed`."""
+    return [packed[at : at + HASH_LENGTH] for at in range(0, len(packed), HASH_LENGTH)]

@@ -7,7 +7,7 @@ A tree is seen through its *perfect subtrees*, the nodes whose leaves are all th
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 
-from medanchor.core.hashes import HASH_LENGTH, Hash, sha256
+from medanchor.core.hashes import Hash, sha256
 from medanchor.errors import Step, VerificationError
 
 EMPTY_ROOT = sha256(b"")
@@ -27,7 +27,7 @@ def leaf_hash(entry: bytes) -> Hash:
 
 def node_hash(left: bytes, right: bytes) -> Hash:
     """Return the hash of an inner node: SHA-256(0x01 ‖ left ‖ right), RFC 9162 section 2.1.1."""
-    return sha256(b"\x01" + left + right)
+    return Hash(hashlib.sha256(b"\x01" + left + right).digest())
 
 
 def next_level(nodes: Sequence[bytes]) -> list[bytes]:
@@ -210,8 +210,3 @@ def _roots_from_consistency(old_size: int, old_root: Hash, new_size: int, path: 
             new = node_hash(new, sibling)
         index, last = index >> 1, last >> 1
     return old, new
-
-
-def split_hashes(packed: bytes) -> list[bytes]:
-    """Return the 32-byte hashes that stand one after another in `packed`."""
-    return [packed[at : at + HASH_LENGTH] for at in range(0, len(packed), HASH_LENGTH)]

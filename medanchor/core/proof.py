@@ -181,13 +181,19 @@ def parse_anchor(data: bytes) -> Anchor:
 
 def _check_depth(data: bytes) -> None:
     """Refuse deep nesting before the decoder recurses; brackets never stand inside the strings of an honest proof."""
+    brackets = inner = data.translate(_AS_ROUND, delete=_ALL_BUT_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        inner = inner.replace(b"()", b"")
+    if not inner:
+        return  # all of them close in pairs and none is too deep: an honest proof, told fast
     depth = 0
-    for byte in data.translate(None, delete=_ALL_BUT_BRACKETS):
-        depth += 1 if byte in b"{[" else -1
+    for byte in brackets:
+        depth = depth + 1 if byte in b"(" else max(depth - 1, 0)  # nothing closed too often pays for nesting later
         if depth > MAX_DEPTH:
             raise MalformedProofError(f"expected at most {MAX_DEPTH} levels of nesting")
 
 
+_AS_ROUND = bytes.maketrans(b"{[]}", b"(())")
 _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 
 

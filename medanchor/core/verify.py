@@ -108,7 +108,7 @@ def verify(proof: Proof, raw: Hash, trust: Trust) -> Attestation:
 
 
 def check_record(proof: Proof, raw: Hash) -> None:
-    """Step 1, RECORD: the digest of the record in hand is the one in the proof."""
+    """Step 1, RECORD: the digest of the record in hand is the one in the proof. Raises VerificationError."""
     if raw != proof.record.raw:
         raise VerificationError(
             "the record does not match the proof: its bytes have another SHA-256",
@@ -120,7 +120,8 @@ def check_record(proof: Proof, raw: Hash) -> None:
 def check_evidence(proof: Proof) -> Statement:
     """Steps 2 to 4, BUNDLE, STATEMENT and LEDGER: the record's leaf is in a bundle that `proof.key` signed for.
 
-    Returns the statement, which is only believed once step 3 has passed.
+    Returns the statement, which is only believed once step 3 has passed. Raises VerificationError with the first of
+    these steps that failed.
     """
     check_bundle(proof, parse_envelope(proof.envelope))
     statement = verify_envelope(proof.envelope, proof.key)
@@ -131,7 +132,10 @@ def check_evidence(proof: Proof) -> Statement:
 
 
 def check_bundle(proof: Proof, envelope: Envelope) -> None:
-    """Step 2, BUNDLE: the root implied by the entry is the statement's subject, and the sizes agree."""
+    """Step 2, BUNDLE: the root implied by the entry is the statement's subject, and the sizes agree.
+
+    Raises VerificationError.
+    """
     statement, position = envelope.statement, proof.bundle
     if envelope.root != statement.root:
         raise VerificationError("the root beside the statement's payload is not its subject", step=Step.BUNDLE)
@@ -145,7 +149,11 @@ def check_bundle(proof: Proof, envelope: Envelope) -> None:
 
 
 def ledger_root(proof: Proof) -> Hash:
-    """Step 4, LEDGER: return the root that the envelope, at its place in the ledger, implies."""
+    """Step 4, LEDGER: return the root that the envelope, at its place in the ledger, implies.
+
+    Nothing is compared with it before step 5. Raises VerificationError if that place is outside the ledger's tree, or
+    if the path has not the length of the climb from it.
+    """
     return _ledger_root(proof.envelope, proof.ledger.index, proof.ledger.size, proof.ledger.path)
 
 
@@ -158,7 +166,8 @@ def _ledger_root(envelope: bytes, index: int, size: int, path: tuple[Hash, ...])
 def check_anchor(anchor: Anchor, head: TreeHead) -> Header:
     """Steps 5 to 7, COMMITMENT, TRANSACTION and HEADER: `anchor` ties `head` to a block header, which is returned.
 
-    Remembered, because the records of a day share it.
+    Remembered, because the records of a day share it. Raises VerificationError with the first of these steps that
+    failed.
     """
     check_commitment(anchor, head)
     header = Header.parse(anchor.block.header)
@@ -168,7 +177,10 @@ def check_anchor(anchor: Anchor, head: TreeHead) -> Header:
 
 
 def check_commitment(anchor: Anchor, head: TreeHead) -> None:
-    """Step 5, COMMITMENT: the tree head's commitment is what the transaction's one anchor output carries."""
+    """Step 5, COMMITMENT: the tree head's commitment is what the transaction's one anchor output carries.
+
+    Raises VerificationError; a transaction that cannot be read is told as step 6.
+    """
     if anchored_payload(anchor.transaction) != payload(head):
         raise VerificationError("the transaction anchors another ledger, or another state of it", step=Step.COMMITMENT)
 
@@ -177,7 +189,8 @@ def check_transaction(anchor: Anchor, header: Header) -> None:
     """Step 6, TRANSACTION: the transaction is in the block, at its depth, and the block is at its height.
 
     A forged "transaction" made of inner nodes needs a branch of another depth than the coinbase's, which the coinbase's
-    own bytes pin: together with the 64-byte rule this settles the known weakness of Bitcoin's tree.
+    own bytes pin: together with the 64-byte rule this settles the known weakness of Bitcoin's tree. Raises
+    VerificationError.
     """
     parse_transaction(anchor.transaction)
     branch, coinbase = anchor.branch, anchor.coinbase
@@ -195,7 +208,7 @@ def check_transaction(anchor: Anchor, header: Header) -> None:
 
 
 def check_header(anchor: Anchor, header: Header) -> None:
-    """Step 7, HEADER: the header has its proof of work, and the successors follow it."""
+    """Step 7, HEADER: the header has its proof of work, and the successors follow it. Raises VerificationError."""
     check_proof_of_work(header, anchor.network)
     check_links(header, parse_headers(anchor.block.successors), anchor.network)
 
@@ -210,7 +223,9 @@ def check_trust(anchor: Anchor, witness: Witness | None) -> tuple[TrustLevel, in
         return TrustLevel.CONSISTENT, 1 + len(anchor.block.successors)
     if witness.network != anchor.network:
         raise VerificationError(
-            f"the proof is anchored on {anchor.network}, {witness.name} is on {witness.network}", step=Step.TRUST
+            f"the proof is anchored on {anchor.network}, {witness.name} is on {witness.network}",
+            step=Step.TRUST,
+            hint=f"ask a source of blocks of {anchor.network}",
         )
     if witness.header is None:
         raise PendingError(

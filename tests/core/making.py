@@ -79,6 +79,11 @@ def changed_member(data, path, value):
 # -- transactions and blocks ----------------------------------------------------------------------------------------
 
 
+def from_display(text):
+    """The hash that people and explorers write as `text`, reversed."""
+    return Hash(bytes.fromhex(text)[::-1])
+
+
 def compact(number):
     if number < 0xFD:
         return bytes([number])

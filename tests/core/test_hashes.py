@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making import attempt, modest
+from making import attempt, from_display, hashes, modest
 
-from medanchor.core.hashes import display, from_display, from_hex, hash_from_hex, sha256, sha256d
+from medanchor.core.hashes import display, from_hex, hash_from_hex, hashes_from_hex, sha256, sha256d, split_hashes
 from medanchor.errors import MalformedProofError, Step
 
 GENESIS = "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"
@@ -16,7 +16,7 @@ def test_the_hashes_are_those_of_fips_180_4_and_of_bitcoin():
     assert sha256d(b"hello").hex() == "9595c9df90075148eb06860365df33584b75bff782a510c6cd4883a419833d50"
 
 
-def test_a_hash_is_shown_reversed_and_read_back():
+def test_a_hash_is_shown_reversed():
     value = from_display(GENESIS)
     assert value.hex() == "6fe28c0ab6f1b372c1a6a246ae63f74f931e8365e15a089c68d6190000000000"
     assert display(value) == GENESIS
@@ -65,5 +65,10 @@ def test_what_is_not_lower_case_hex_is_refused(value):
 def test_a_hash_of_another_length_is_refused(text):
     with pytest.raises(MalformedProofError, match=f"expected 32 bytes in hex, found {len(text) // 2}"):
         hash_from_hex(text)
-    with pytest.raises(MalformedProofError):
-        from_display(text)
+
+
+@given(st.lists(hashes, max_size=9))
+@modest
+def test_hashes_are_split_as_they_were_packed(values):
+    assert split_hashes(b"".join(values)) == values
+    assert hashes_from_hex([value.hex() for value in values]) == tuple(values)

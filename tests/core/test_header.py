@@ -5,9 +5,9 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making import block_branch, block_root, hashes, header_bytes, mine, modest
+from making import block_branch, block_root, from_display, hashes, header_bytes, mine, modest
 
-from medanchor.core.hashes import Hash, display, from_display, sha256d
+from medanchor.core.hashes import Hash, display, sha256d
 from medanchor.core.header import (
     PROOF_OF_WORK_LIMIT,
     Header,

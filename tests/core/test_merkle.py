@@ -6,7 +6,7 @@ from functools import lru_cache
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making import attempt, hashes, modest
+from making import attempt, modest
 
 from medanchor.core import merkle
 from medanchor.core.commitment import TreeHead, commitment
@@ -22,7 +22,6 @@ from medanchor.core.merkle import (
     nodes_of,
     root_from_inclusion,
     root_of,
-    split_hashes,
     tree_root,
     verify_consistency,
 )
@@ -247,12 +246,6 @@ def test_the_tree_above_perfect_subtrees_is_the_same_tree():
     for size in range(1, MOST + 1):
         tiles = [root_of(LEAVES[at : min(at + 8, size)]) for at in range(0, size, 8)]
         assert root_of(tiles) == mth(0, size)
-
-
-@given(st.lists(hashes, max_size=9))
-@modest
-def test_hashes_are_split_as_they_were_packed(values):
-    assert split_hashes(b"".join(values)) == values
 
 
 @given(st.integers(1, 1 << 63), st.data())

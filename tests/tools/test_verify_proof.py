@@ -185,6 +185,15 @@ def test_a_truncated_proof_is_refused(judge, length):
     assert judge(record, data[:length]) == (4, 0)
 
 
+def test_a_proof_of_a_retraction_says_so(tmp_path):
+    follows = [{"entry": number, "kind": "retraction", "reason": "wrong-record"} for number in (3, 5)]
+    data = build_proof(statement=lambda it: it | {"predicate": it["predicate"] | {"follows": follows}})
+    (tmp_path / "record").write_bytes(RECORD)
+    (tmp_path / "proof").write_bytes(data)
+    said = run(tmp_path / "record", tmp_path / "proof").stdout
+    assert " as authorship, following entry 3 as retraction, following entry 5 as retraction." in said
+
+
 @pytest.mark.parametrize(("count", "expected"), [(10_000, 9), (10_500, 0)])
 def test_a_proof_over_1_mib_is_refused_however_well_made(count, expected):
     follows = [{"entry": 0, "kind": "retraction", "reason": "administrative"}] * count
