@@ -9,10 +9,11 @@ from medanchor.cli import options
 from medanchor.cli.context import has_chain, open_chain, open_store
 from medanchor.cli.output import Output, name_of, plural
 from medanchor.cli.records import problem_fields, problem_lines
-from medanchor.errors import PartialError, Step, VerificationError
+from medanchor.errors import PartialError, PendingError, Step, VerificationError
 
 if TYPE_CHECKING:
     from medanchor.notary.audit import Audit
+    from medanchor.notary.examine import Finding
 
 NoSweep = Annotated[bool, typer.Option("--no-sweep", help="Check the vault alone, not the records on disk.")]
 
@@ -56,13 +57,18 @@ def _fail_if_wrong(result: "Audit", out: Output) -> None:
     if result.unreadable:
         message = f"{plural(len(result.unreadable), 'stamped record')} could not be read"
         out.fail(PartialError(message, hint=f"{out.see()}; mend their permissions and run it again"))
+    if result.reorganised:
+        message = f"the blocks of {plural(len(result.reorganised), 'anchor')} were reorganised away"
+        out.fail(PendingError(message, hint="run 'medanchor anchor': nothing else is wrong"))
 
 
 def _lines(result: "Audit", *, swept: bool, asked: bool) -> Iterator[str]:
     for line in result.damage:
         yield f"DAMAGED: {line}"
+    for number in result.reorganised:
+        yield f"the block of anchor {number} is not in the chain any more: run 'medanchor anchor'"
     for finding in result.findings:
-        yield f"{finding.verdict.value.upper()}: {name_of(finding.path)}"
+        yield _difference(finding)
     yield from problem_lines(result.unreadable)
     entries, records, anchors = result.entries, result.records, result.anchors
     checked = f"{plural(entries, 'entry')}, {plural(records, 'record')} and {plural(anchors, 'anchor')} computed again"
@@ -77,15 +83,25 @@ def _lines(result: "Audit", *, swept: bool, asked: bool) -> Iterator[str]:
         yield f"{plural(result.swept, 'record')} read on disk: {verdict}"
 
 
+def _difference(finding: "Finding") -> str:
+    """Return the line for a record that is not as it was last stamped."""
+    name = name_of(finding.path)
+    if finding.later is not None:
+        return f"EARLIER VERSION: {name}: a later one was stamped in entry {finding.later}"
+    return f"{finding.verdict.value.upper()}: {name}"
+
+
 def _fields(result: "Audit", out: Output) -> dict[str, object]:
     return {
         "damage": result.damage,
+        "reorganised": result.reorganised,
         "entries": result.entries,
         "records": result.records,
         "anchors": result.anchors,
         "swept": result.swept,
         "findings": [
             {"verdict": finding.verdict.value, "entry": finding.place.entry if finding.place else None}
+            | ({"later_entry": finding.later} if finding.later is not None else {})
             | ({"path": name_of(finding.path)} if out.verbose else {})
             for finding in result.findings
         ],

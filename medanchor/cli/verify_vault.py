@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,9 +12,19 @@ from medanchor.cli.records import any_unreadable, hash_all, problem_fields, prob
 from medanchor.cli.words import attestation_fields, caveats, verdict_lines
 from medanchor.core.verify import Attestation, TrustLevel
 from medanchor.errors import PartialError, PendingError, Step, UnknownRecordError, VerificationError
-from medanchor.notary.examine import BundleVerdict, Examiner, Finding, Verdict, examine, missing, missing_file
+from medanchor.notary.examine import (
+    BundleVerdict,
+    Examiner,
+    Finding,
+    Run,
+    Verdict,
+    each,
+    examine,
+    missing,
+    missing_file,
+)
 from medanchor.notary.prove import ask_chain
-from medanchor.records.walk import Problem, Severity, absolute
+from medanchor.records.walk import Problem, Severity, absolute, is_gone
 from medanchor.vault.bundles import folders_below
 
 if TYPE_CHECKING:
@@ -22,19 +32,25 @@ if TYPE_CHECKING:
 
 
 class Judged(NamedTuple):
-    """A finding with the verdict on its bundle (None for a record never stamped), and the exit code it asks for."""
+    """What was found, with the verdict on its bundle (None for a record never stamped), and its exit code."""
 
-    finding: Finding
+    found: Finding | Run
     bundle: BundleVerdict | None
     exit_code: int
+
+    @property
+    def records(self) -> int:
+        """How many records that is."""
+        return len(self.found.names) if isinstance(self.found, Run) else 1
 
 
 def verify_with_vault(paths: list[str], follow: bool, vault: Path | None, out: Output) -> None:
     """Judge every record that `paths` name by what the vault holds; the worst verdict is the exit code."""
     with readable_store(vault) as store:
-        findings, problems = _find(store, [os.fsencode(path) for path in paths], follow, out)
+        found, problems = _find(store, [os.fsencode(path) for path in paths], follow, out)
         examiner = Examiner(store, ask_chain(store, open_chain(store, 1) if has_chain(store) else None))
-        judged = [_judge(examiner, finding) for finding in findings]
+        one_by_one = out.json or len(found) == 1
+        judged = list(_judge_all(examiner, each(found) if one_by_one else found))
     if out.json:
         out.result(**_fields(judged, problems, paths, out))
     else:
@@ -44,9 +60,11 @@ def verify_with_vault(paths: list[str], follow: bool, vault: Path | None, out: O
 
 def _fail_if_wrong(judged: list[Judged], problems: list[Problem], out: Output) -> None:
     """End the command as the worst verdict asks, told as one error: 4 before 9, before 8, before 3."""
-    codes = Counter(item.exit_code for item in judged)
-    if wrong := codes[VerificationError.exit_code]:
-        out.fail(_contradiction(judged, wrong, out))
+    codes: Counter[int] = Counter()
+    for item in judged:
+        codes[item.exit_code] += item.records
+    if codes[VerificationError.exit_code]:
+        out.fail(_contradiction(judged, out))
     if any_unreadable(problems):
         out.fail(PartialError("some of what was named could not be read", hint=f"{out.see()}; mend it and run again"))
     if unknown := codes[UnknownRecordError.exit_code]:
@@ -59,32 +77,43 @@ def _fail_if_wrong(judged: list[Judged], problems: list[Problem], out: Output) -
         out.fail(PendingError(f"no block is known yet to confirm {plural(waiting, 'record')}", hint=hint))
 
 
-def _contradiction(judged: list[Judged], wrong: int, out: Output) -> VerificationError:
-    """Return what to say about `wrong` records that contradict the vault: they are other records, or lack evidence."""
-    unlike = [item for item in judged if item.finding.verdict in (Verdict.CHANGED, Verdict.MISSING)]
+def _contradiction(judged: list[Judged], out: Output) -> VerificationError:
+    """Return what to say about records that contradict the vault: they are other records, or lack evidence."""
+    unlike = sum(item.found.verdict in (Verdict.CHANGED, Verdict.MISSING) for item in judged)
     failures = [item.bundle.failure for item in judged if item.bundle]
     failed = next((failure for failure in failures if isinstance(failure, VerificationError)), None)
     if failed and not unlike:
         return failed
-    message = f"expected {plural(len(judged), 'record')} as stamped, found {wrong:,} changed or missing"
+    total = sum(item.records for item in judged)
+    message = f"expected {plural(total, 'record')} as stamped, found {unlike:,} changed or missing"
     hint = f"{out.see()}; edited, moved or deleted after the stamp?"
     return VerificationError(message, step=Step.RECORD, hint=hint)
 
 
-def _find(store: "Store", paths: list[bytes], follow: bool, out: Output) -> tuple[list[Finding], list[Problem]]:
+def _find(store: "Store", paths: list[bytes], follow: bool, out: Output) -> tuple[list[Finding | Run], list[Problem]]:
     """Return a finding on each record in hand and on each that should be there, and what could not be read."""
-    gone = {path: missing_file(store, absolute(path)) for path in paths if not os.path.lexists(path)}
+    gone = {path: missing_file(store, absolute(path)) for path in paths if is_gone(path)}
     gone_folders = {path for path in gone if folders_below(store, absolute(path))}
     known = {path for path, finding in gone.items() if finding} | gone_folders
     problems: list[Problem] = []
     there = [path for path in paths if path not in known]
     hashed = hash_all(there, problems, out, follow=follow, vault=store.directory)
-    findings = [*examine(store, hashed), *filter(None, gone.values())]
+    found = [*examine(store, hashed), *filter(None, gone.values())]
     unreadable = {problem.path for problem in problems if problem.severity is Severity.UNREADABLE}
     for path in paths:
         if path in gone_folders or os.path.isdir(path):
-            findings += missing(store, os.path.realpath(path), findings, unreadable)
-    return findings, problems
+            found += missing(store, os.path.realpath(path), found, unreadable)
+    return found, problems
+
+
+def _judge_all(examiner: Examiner, found: Iterable[Finding | Run]) -> Iterator[Judged]:
+    for item in found:
+        if isinstance(item, Finding):
+            yield _judge(examiner, item)
+        elif bundle := examiner.run(item):
+            yield Judged(item, bundle, _exit_code(bundle))
+        else:
+            yield from _judge_all(examiner, item.findings())
 
 
 def _judge(examiner: Examiner, finding: Finding) -> Judged:
@@ -95,24 +124,29 @@ def _judge(examiner: Examiner, finding: Finding) -> Judged:
     if finding.verdict in (Verdict.CHANGED, Verdict.MISSING):
         return Judged(finding, bundle, VerificationError.exit_code)
     bundle = examiner.record(finding.place)
+    return Judged(finding, bundle, _exit_code(bundle))
+
+
+def _exit_code(bundle: BundleVerdict) -> int:
     if bundle.failure:
-        return Judged(finding, bundle, bundle.failure.exit_code)
+        return bundle.failure.exit_code
     unconfirmed = bundle.attestation is None or bundle.attestation.level is TrustLevel.CONSISTENT
-    return Judged(finding, bundle, PendingError.exit_code if unconfirmed else 0)
+    return PendingError.exit_code if unconfirmed else 0
 
 
 def _lines(judged: list[Judged], problems: list[Problem]) -> Iterator[str]:
-    good = [item for item in judged if item.finding.verdict in (Verdict.UNCHANGED, Verdict.RENAMED)]
+    good = [item for item in judged if item.found.verdict in (Verdict.UNCHANGED, Verdict.RENAMED)]
     if len(judged) == 1 and good:
         yield from _one(good[0])
     else:
         yield from _summary(good)
     for item in judged:
-        if item.finding.verdict is not Verdict.UNCHANGED:
-            yield _difference(item)
-        elif item.finding.later is not None and len(judged) > 1:
-            later = f"a later one was stamped in entry {item.finding.later}"
-            yield f"earlier version: {name_of(item.finding.path)}: {later}"
+        if isinstance(item.found, Run):
+            continue
+        if item.found.verdict is not Verdict.UNCHANGED:
+            yield _difference(item.found, item.bundle)
+        elif item.found.later is not None:
+            yield _earlier(item.found, alone=len(judged) == 1)
     yield from problem_lines(problems)
 
 
@@ -122,21 +156,29 @@ def _one(item: Judged) -> Iterator[str]:
         yield from verdict_lines(item.bundle.attestation, "the vault")
     elif item.bundle:
         yield f"unchanged since it was {_stamped(item.bundle)}; {_why_not(item.bundle)}"
-    if item.finding.later is not None:
-        yield f"mind: this is an earlier version; a later one was stamped in entry {item.finding.later}"
+    if item.bundle:
+        yield from _followed(item.bundle)
 
 
 def _summary(good: list[Judged]) -> Iterator[str]:
     """Return a line for each bundle that records in hand are unchanged parts of, then what must be known about all."""
-    counts = Counter(item.finding.place.entry for item in good if item.finding.place)
-    bundles = {item.finding.place.entry: item.bundle for item in good if item.finding.place and item.bundle}
+    counts: Counter[BundleVerdict] = Counter()
+    for item in good:
+        if item.bundle:
+            counts[item.bundle] += item.records
     attested: Attestation | None = None
-    for entry, count in sorted(counts.items()):
-        bundle = bundles[entry]
+    for bundle in sorted(counts, key=lambda bundle: bundle.entry):
         attested = bundle.attestation or attested
-        yield f"{plural(count, 'record')} unchanged, {_stamped(bundle)} (entry {entry}): {_standing(bundle)}"
+        count = plural(counts[bundle], "record")
+        yield f"{count} unchanged, {_stamped(bundle)} (entry {bundle.entry}): {_standing(bundle)}"
+        yield from _followed(bundle)
     if attested:
         yield from caveats(attested)
+
+
+def _followed(bundle: BundleVerdict) -> Iterator[str]:
+    for follower in bundle.followed_by:
+        yield f"mind: entry {follower.entry} ({follower.kind}) follows entry {bundle.entry}"
 
 
 def _stamped(bundle: BundleVerdict) -> str:
@@ -158,17 +200,16 @@ def _standing(bundle: BundleVerdict) -> str:
 def _why_not(bundle: BundleVerdict) -> str:
     failure = bundle.failure
     if isinstance(failure, PendingError):
-        return "not anchored yet: run 'medanchor anchor'"
+        return f"{failure.message}: {failure.hint}"
     return f"NOT VERIFIED: {failure.message}" if failure else "not verified"
 
 
-def _difference(item: Judged) -> str:
+def _difference(finding: Finding, bundle: BundleVerdict | None) -> str:
     """Return the line for a record that is not simply as it was stamped."""
-    finding = item.finding
     name = name_of(finding.path)
-    if item.bundle is None or finding.place is None:
+    if bundle is None:
         return f"never stamped: {name}"
-    entry = f"{_stamped(item.bundle)} (entry {finding.place.entry})"
+    entry = f"{_stamped(bundle)} (entry {bundle.entry})"
     if finding.verdict is Verdict.CHANGED:
         return f"CHANGED since it was {entry}: {name}"
     if finding.verdict is Verdict.MISSING:
@@ -178,28 +219,33 @@ def _difference(item: Judged) -> str:
     return f"under another name: {name}: the same bytes were {entry} as {name_of(finding.stamped_as)}"
 
 
+def _earlier(finding: Finding, *, alone: bool) -> str:
+    """Return the line for a record that is as it was stamped, but not as it was stamped last."""
+    version = "mind: this is an earlier version;" if alone else f"earlier version: {name_of(finding.path)}:"
+    return f"{version} a later one was stamped in entry {finding.later}"
+
+
 def _fields(judged: list[Judged], problems: list[Problem], paths: list[str], out: Output) -> dict[str, object]:
     typed = {absolute(os.fsencode(path)): path for path in paths}
-    counts = Counter(item.finding.verdict.value for item in judged)
-    bundles = {item.finding.place.entry: item.bundle for item in judged if item.finding.place and item.bundle}
+    counts = Counter(item.found.verdict.value for item in judged)
+    bundles = sorted({item.bundle for item in judged if item.bundle}, key=lambda bundle: bundle.entry)
+    records = [(item.found, item.exit_code) for item in judged if isinstance(item.found, Finding)]
     return {
         "counts": {verdict.value: counts.get(verdict.value, 0) for verdict in Verdict},
-        "bundles": [{"entry": entry, **_bundle_fields(bundle)} for entry, bundle in sorted(bundles.items())],
-        "records": [_record_fields(item, typed, out) for item in judged if _worth_naming(item, typed, out)],
+        "bundles": [_bundle_fields(bundle) for bundle in bundles],
+        "records": [
+            _record_fields(finding, code, typed, out)
+            for finding, code in records
+            if out.verbose or code or finding.path in typed  # those in order are only counted
+        ],
         "problems": problem_fields(problems, out),
     }
 
 
-def _worth_naming(item: Judged, typed: dict[bytes, str], out: Output) -> bool:
-    """Say whether a record gets an object of its own: those in order are only counted, unless named or asked for."""
-    return out.verbose or item.exit_code != 0 or item.finding.path in typed
-
-
-def _record_fields(item: Judged, typed: dict[bytes, str], out: Output) -> dict[str, object]:
-    finding = item.finding
-    fields: dict[str, object] = {"verdict": finding.verdict.value, "exit": item.exit_code}
+def _record_fields(finding: Finding, code: int, typed: dict[bytes, str], out: Output) -> dict[str, object]:
+    fields: dict[str, object] = {"verdict": finding.verdict.value, "exit": code}
     if finding.place:
-        fields |= {"entry": finding.place.entry, "index": finding.place.index}
+        fields |= {"entry": finding.place.entry, "index": finding.place.leaf}
     if finding.later is not None:
         fields["later_entry"] = finding.later
     if finding.path in typed:
@@ -211,6 +257,7 @@ def _record_fields(item: Judged, typed: dict[bytes, str], out: Output) -> dict[s
 
 def _bundle_fields(bundle: BundleVerdict) -> dict[str, object]:
     fields: dict[str, object] = {
+        "entry": bundle.entry,
         "meaning": bundle.statement.meaning,
         "stamped": bundle.statement.time,
         "signer": bundle.signer,
@@ -219,4 +266,6 @@ def _bundle_fields(bundle: BundleVerdict) -> dict[str, object]:
         fields["attestation"] = attestation_fields(bundle.attestation)
     elif bundle.failure:
         fields["failure"] = bundle.failure.message
+    if bundle.followed_by:
+        fields["followed_by"] = [{"entry": item.entry, "kind": item.kind} for item in bundle.followed_by]
     return fields

@@ -12,13 +12,13 @@ from itertools import pairwise
 from medanchor.chain.source import Chain
 from medanchor.core.checkpoint import verify_checkpoint
 from medanchor.core.merkle import consistency_path, root_of, verify_consistency
-from medanchor.core.statement import Statement, parse_envelope, verify_envelope
+from medanchor.core.statement import Statement, verify_envelope
 from medanchor.core.verify import check_anchor
 from medanchor.errors import ChainError, MedanchorError
 from medanchor.notary.anchor import carries_payload, stale
-from medanchor.notary.examine import Finding, Known, Verdict, examine
+from medanchor.notary.examine import Finding, Known, Run, Verdict, examine
 from medanchor.records.digest import Hashed, digest_all
-from medanchor.records.walk import Group, Problem
+from medanchor.records.walk import Group, Problem, is_gone
 from medanchor.vault.anchors import list_anchors, list_signers
 from medanchor.vault.bundles import all_folders, count_records, tiles_of
 from medanchor.vault.integrity import check_database
@@ -31,9 +31,13 @@ Progress = Callable[[int], None]
 
 @dataclass(slots=True)
 class Audit:
-    """What an audit found: damage in words, and records on disk that are not as they were last stamped."""
+    """What an audit found: damage in words, and records on disk that are not as they were last stamped.
+
+    `reorganised` are the numbers of anchors whose blocks the chain does not have any more.
+    """
 
     damage: list[str] = field(default_factory=list)
+    reorganised: list[int] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     unreadable: list[Problem] = field(default_factory=list)
     entries: int = 0
@@ -66,7 +70,8 @@ def audit(store: Store, chain: Chain | None, *, sweep: bool, progress: Progress)
         result.check(lambda entry=entry: _check_entry(store, entry, result))  # type: ignore[misc]  # binds it now
         progress(1)
     result.check(lambda: _check_anchors(store, result))
-    result.check(lambda: _check_chain(store, chain))
+    if chain is not None and not result.damage:
+        result.reorganised = [row.number for row in stale(store, chain)]
     if sweep and not result.damage:
         _sweep(store, result, progress)
     return result
@@ -85,7 +90,7 @@ def _check_entry(store: Store, entry: int, result: Audit) -> Iterator[str]:
     """Check an entry's signature and checkpoint, and compute its bundle's root again from every record."""
     result.records += count_records(store, entry)
     envelope = store.envelope(entry)
-    signer = list_signers(store).get(parse_envelope(envelope).key_id)
+    signer = list_signers(store).get(store.entry(entry).key_id)
     if signer is None:
         yield f"the key that signed entry {entry} is missing"
         return
@@ -113,8 +118,11 @@ def _check_anchors(store: Store, result: Audit) -> Iterator[str]:
 
     Consistency is transitive: what holds from each head to the next holds between any two.
     """
-    rows = list_anchors(store)
+    rows, size = list_anchors(store), store.size()
     result.anchors = sum(row.evidence is not None for row in rows)
+    if beyond := [row for row in rows if not 0 < row.size <= size]:  # there is no tree to compute
+        yield from (f"anchor {row.number} is for {row.size} entries, of {size} in the ledger" for row in beyond)
+        return
     for row in rows:
         if not carries_payload(store, row):
             yield f"anchor {row.number} carries another head than that of {row.size} entries"
@@ -125,12 +133,6 @@ def _check_anchors(store: Store, result: Audit) -> Iterator[str]:
         verify_consistency(old, store.head(old).root, new, store.head(new).root, path)
 
 
-def _check_chain(store: Store, chain: Chain | None) -> Iterator[str]:
-    if chain is not None:
-        for row in stale(store, chain):
-            yield f"the block of anchor {row.number} is not in {chain.name} any more: run 'medanchor anchor'"
-
-
 def _sweep(store: Store, result: Audit, progress: Progress) -> None:
     """Read every stamped path again and note which are not as they were last stamped, gone, or unreadable."""
     for item in digest_all(_stamped_groups(store, result), progress):
@@ -138,22 +140,24 @@ def _sweep(store: Store, result: Audit, progress: Progress) -> None:
             result.unreadable.append(item)
         else:
             result.swept += len(item.names)
-            result.findings += _not_as_stamped(store, item)
+            result.findings += _not_as_last_stamped(store, item)
 
 
 def _stamped_groups(store: Store, result: Audit) -> Iterator[Group]:
     for folder in all_folders(store):
         known = Known(store, folder)
         present = []
-        for name in known.names():
+        for name in sorted(known.names()):
             path = os.path.join(folder, name)
-            if os.path.lexists(path):
-                present.append(name)
-            else:
+            if is_gone(path):
                 result.findings.append(Finding(path, Verdict.MISSING, known.versions(name)[-1][1]))
+            else:
+                present.append(name)
         if present:
             yield Group(folder, present)
 
 
-def _not_as_stamped(store: Store, hashed: Hashed) -> Iterator[Finding]:
-    return (finding for finding in examine(store, [hashed]) if finding.verdict is not Verdict.UNCHANGED)
+def _not_as_last_stamped(store: Store, hashed: Hashed) -> Iterator[Finding]:
+    for item in examine(store, [hashed]):
+        if not isinstance(item, Run) and (item.verdict is not Verdict.UNCHANGED or item.later is not None):
+            yield item

@@ -1,10 +1,12 @@
 """Verifying against a vault: what each record in hand is to the vault, and what the vault can prove about it."""
 
 import os
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
@@ -15,8 +17,9 @@ from medanchor.core.verify import Attestation, Witness, verify
 from medanchor.errors import PendingError, Step, VerificationError
 from medanchor.notary.prove import Prover, trust_for
 from medanchor.records.digest import Hashed
-from medanchor.records.walk import PROOF_SUFFIX
+from medanchor.records.walk import is_gone, is_proof
 from medanchor.vault.bundles import Place, find_digest, folders_below, path_of, stamped_in
+from medanchor.vault.followers import Follower, followers
 from medanchor.vault.store import Store
 from medanchor.vault.tiles import LEVEL
 
@@ -36,7 +39,6 @@ class Finding(NamedTuple):
 
     `stamped_as` is the path it was stamped under, where that is another one; `later` the entry of a later version of
     the same path, where the bytes in hand are an earlier one; `raw` the digest of a renamed record.
-    A tuple, because a sweep makes a million of them.
     """
 
     path: bytes
@@ -47,39 +49,81 @@ class Finding(NamedTuple):
     raw: bytes | None = None
 
 
+class Run(NamedTuple):
+    """Records of one folder that are all as they were stamped, once each and side by side: what a sweep mostly meets.
+
+    `place` is where the first of `names` stands; the others follow it, leaf by leaf.
+    """
+
+    folder: bytes
+    names: list[bytes]
+    place: Place
+
+    @property
+    def verdict(self) -> Verdict:
+        """What each of them is."""
+        return Verdict.UNCHANGED
+
+    def findings(self) -> Iterator[Finding]:
+        """Return the verdict on each record."""
+        start, (entry, first) = os.path.join(self.folder, b""), self.place
+        for leaf, name in enumerate(self.names, first):
+            yield Finding(start + name, Verdict.UNCHANGED, Place(entry, leaf))
+
+
 class Known:
     """One folder as it was stamped: for each name, where each of its versions stands."""
 
     def __init__(self, store: Store, folder: bytes) -> None:
-        self._spans = [
-            (stamped, dict(zip(stamped.names, range(len(stamped.names)), strict=True)))
-            for stamped in stamped_in(store, folder)
-        ]
+        self._stamped = list(stamped_in(store, folder))
 
-    def names(self) -> list[bytes]:
-        """Return every name that was stamped in the folder, in order."""
-        return sorted(set().union(*(offsets for _, offsets in self._spans)))
+    @cached_property
+    def _offsets(self) -> list[dict[bytes, int]]:
+        return [dict(zip(stamped.names, range(len(stamped.names)), strict=True)) for stamped in self._stamped]
+
+    def names(self) -> set[bytes]:
+        """Return every name that was stamped in the folder."""
+        return set().union(*(stamped.names for stamped in self._stamped))
 
     def versions(self, name: bytes) -> list[tuple[bytes, Place]]:
         """Return the raw digest and the place of each version of `name`, oldest first."""
         return [
             (stamped.raws[offset], Place(stamped.entry, stamped.first + offset))
-            for stamped, offsets in self._spans
+            for stamped, offsets in zip(self._stamped, self._offsets, strict=True)
             if (offset := offsets.get(name)) is not None
         ]
 
+    def run(self, hashed: Hashed) -> Run | None:
+        """Return the run that `hashed` is, or None if one of its records needs a look of its own.
 
-def examine(store: Store, hashed: Iterable[Hashed]) -> list[Finding]:
-    """Return a verdict on each record in hand, in order."""
-    findings = []
+        Names are stamped in order as a rule, so the first one tells where all should be.
+        """
+        for number, stamped in enumerate(self._stamped):
+            start = bisect_left(stamped.names, hashed.names[0])
+            here = slice(start, start + len(hashed.names))
+            if stamped.names[here] == hashed.names and stamped.raws[here] == hashed.raw_list():
+                others = (offsets for other, offsets in enumerate(self._offsets) if other != number)
+                if all(offsets.keys().isdisjoint(hashed.names) for offsets in others):
+                    return Run(hashed.folder, hashed.names, Place(stamped.entry, stamped.first + start))
+        return None
+
+
+def examine(store: Store, hashed: Iterable[Hashed]) -> Iterator[Finding | Run]:
+    """Return a verdict on each record in hand, in order; one for all of a run."""
     for folder, groups in groupby(hashed, key=lambda group: group.folder):
         known, start = Known(store, folder), os.path.join(folder, b"")
         for group in groups:
-            findings += [
-                _judge(store, start + name, raw, known.versions(name))
-                for name, raw in zip(group.names, group.raw_list(), strict=True)
-            ]
-    return findings
+            if run := known.run(group):
+                yield run
+                continue
+            for name, raw in zip(group.names, group.raw_list(), strict=True):
+                yield _judge(store, start + name, raw, known.versions(name))
+
+
+def each(found: Iterable[Finding | Run]) -> Iterator[Finding]:
+    """Return the verdicts `found` record by record."""
+    for item in found:
+        yield from item.findings() if isinstance(item, Run) else (item,)
 
 
 def _judge(store: Store, path: bytes, raw: bytes, versions: list[tuple[bytes, Place]]) -> Finding:
@@ -89,27 +133,27 @@ def _judge(store: Store, path: bytes, raw: bytes, versions: list[tuple[bytes, Pl
             return Finding(path, Verdict.UNCHANGED, place, None, None if newest[0] == raw else newest[1].entry)
     if versions:
         return Finding(path, Verdict.CHANGED, versions[-1][1])
-    elsewhere = find_digest(store, Hash(raw))
+    elsewhere = find_digest(store, Hash(raw), most=1)
     if elsewhere:
         return Finding(path, Verdict.RENAMED, elsewhere[0], stamped_as=path_of(store, elsewhere[0]), raw=raw)
     return Finding(path, Verdict.UNKNOWN)
 
 
-def missing(store: Store, folder: bytes, findings: Iterable[Finding], unreadable: set[bytes]) -> list[Finding]:
-    """Return what was stamped below `folder` and is neither among `findings` nor in or among the paths `unreadable`.
+def missing(store: Store, folder: bytes, found: Sequence[Finding | Run], unreadable: set[bytes]) -> list[Finding]:
+    """Return what was stamped below `folder` and is neither among `found` nor in or among the paths `unreadable`.
 
     What turned up under another name is not missing; one renamed record excuses one absent path, as twins are common.
     """
-    present = {finding.path for finding in findings}
-    moved = Counter(finding.raw for finding in findings if finding.verdict is Verdict.RENAMED)
+    present = _names_in_hand(found)
+    moved = Counter(item.raw for item in found if isinstance(item, Finding) and item.verdict is Verdict.RENAMED)
     result = []
     for below in folders_below(store, folder):
-        known, start = Known(store, below), os.path.join(below, b"")
-        for name in known.names():
-            path = start + name
-            if path in present or _is_within(path, unreadable):
+        known = Known(store, below)
+        for name in sorted(known.names() - present.get(below, set())):
+            path = os.path.join(below, name)
+            if _is_within(path, unreadable):
                 continue
-            if name.endswith(PROOF_SUFFIX) and os.path.lexists(path):
+            if is_proof(path) and not is_gone(path):
                 continue  # stamped by name: not met in folders
             raw, place = known.versions(name)[-1]
             if moved[raw]:
@@ -117,6 +161,20 @@ def missing(store: Store, folder: bytes, findings: Iterable[Finding], unreadable
             else:
                 result.append(Finding(path, Verdict.MISSING, place))
     return result
+
+
+def _names_in_hand(found: Iterable[Finding | Run]) -> dict[bytes, set[bytes]]:
+    """Return the names of the records `found`, by folder."""
+    names: dict[bytes, set[bytes]] = {}
+    for item in found:
+        folder, here = (item.folder, item.names) if isinstance(item, Run) else _split(item.path)
+        names.setdefault(folder, set()).update(here)
+    return names
+
+
+def _split(path: bytes) -> tuple[bytes, list[bytes]]:
+    folder, name = os.path.split(path)
+    return folder, [name]
 
 
 def _is_within(path: bytes, folders: set[bytes]) -> bool:
@@ -136,14 +194,19 @@ def missing_file(store: Store, path: bytes) -> Finding | None:
     return Finding(path, Verdict.MISSING, versions[-1][1]) if versions else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class BundleVerdict:
-    """What the vault can prove about a bundle: an attestation, or why there is none (yet)."""
+    """What the vault can prove about the bundle at `entry`: an attestation, or why there is none (yet).
 
+    `followed_by` are the entries that amend or retract it since, each with how (docs/format.md, section 3).
+    """
+
+    entry: int
     statement: Statement
     signer: str
     attestation: Attestation | None
     failure: VerificationError | PendingError | None
+    followed_by: tuple[Follower, ...] = ()
 
 
 class Examiner:
@@ -152,9 +215,10 @@ class Examiner:
     def __init__(self, store: Store, witnesses: dict[int, Witness]) -> None:
         self._store = store
         self._witnesses = witnesses
-        self._prover = Prover(store)
+        self._prover = Prover(store, witnesses)
+        self._followers = followers(store)
         self._verdicts: dict[int, BundleVerdict] = {}
-        self._sound: set[tuple[int, int]] = set()
+        self._tiles: dict[tuple[int, int], BundleVerdict] = {}
 
     def bundle(self, entry: int) -> BundleVerdict:
         """Return what the vault can prove about the bundle at `entry`."""
@@ -165,28 +229,40 @@ class Examiner:
     def record(self, place: Place) -> BundleVerdict:
         """Return what the vault can prove about the record at `place`: its bundle's verdict, if its tile is sound.
 
-        Raises VerificationError at step 2 if the records in its tile are not those that were signed for.
+        Else a failure of step 2: the records in its tile are not those that were signed for.
         """
-        verdict = self.bundle(place.entry)
-        number = place.index >> LEVEL
-        if (place.entry, number) not in self._sound:
-            reader = self._prover.bundle(place.entry)
-            tile = reader.tile(number)
-            if root_of(tile.leaves()) != reader.roots[number] or reader.root != verdict.statement.root:
-                raise VerificationError(
-                    f"the vault's records of entry {place.entry} are not those that were signed for",
-                    step=Step.BUNDLE,
-                    hint="the vault is damaged: restore it from a backup",
-                )
-            self._sound.add((place.entry, number))
-        return verdict
+        return self._tile(place.entry, place.leaf >> LEVEL)
+
+    def run(self, run: Run) -> BundleVerdict | None:
+        """Return what the vault can prove about all records of `run`, or None if that is not one and the same."""
+        entry, first = run.place
+        tiles = range(first >> LEVEL, (first + len(run.names) - 1 >> LEVEL) + 1)
+        verdicts = [self._tile(entry, number) for number in tiles]
+        return verdicts[0] if all(verdict is verdicts[0] for verdict in verdicts) else None
+
+    def _tile(self, entry: int, number: int) -> BundleVerdict:
+        if (entry, number) not in self._tiles:
+            self._tiles[entry, number] = self._judge_tile(entry, number)
+        return self._tiles[entry, number]
+
+    def _judge_tile(self, entry: int, number: int) -> BundleVerdict:
+        verdict, reader = self.bundle(entry), self._prover.bundle(entry)
+        if root_of(reader.tile(number).leaves()) == reader.roots[number] and reader.root == verdict.statement.root:
+            return verdict
+        failure = VerificationError(
+            f"the vault's records of entry {entry} are not those that were signed for",
+            step=Step.BUNDLE,
+            hint="the vault is damaged: restore it from a backup",
+        )
+        return replace(verdict, attestation=None, failure=failure)
 
     def _judge(self, entry: int) -> BundleVerdict:
         proof = self._prover.proof(Place(entry, 0))
         trust = trust_for(self._store, proof, self._witnesses)
         envelope = parse_envelope(proof.envelope)
-        signer = trust.signers[envelope.key_id]
+        signer, followed_by = trust.signers[envelope.key_id], tuple(self._followers.get(entry, ()))
+        unproved = BundleVerdict(entry, envelope.statement, signer, None, None, followed_by)
         try:
-            return BundleVerdict(envelope.statement, signer, verify(proof, proof.record.raw, trust), None)
+            return replace(unproved, attestation=verify(proof, proof.record.raw, trust))
         except (VerificationError, PendingError) as failure:
-            return BundleVerdict(envelope.statement, signer, None, failure)
+            return replace(unproved, failure=failure if proof.anchor else self._prover.why_pending(entry))

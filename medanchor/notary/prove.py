@@ -1,14 +1,13 @@
 """Proofs made from the vault: a record's place, its bundle's statement, the ledger's head, the anchor over it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from medanchor.chain.source import Chain
 from medanchor.core.hashes import Hash
 from medanchor.core.merkle import inclusion_path
 from medanchor.core.proof import Anchor, Position, Proof
-from medanchor.core.statement import parse_envelope
 from medanchor.core.verify import Trust, TrustLevel, Witness
-from medanchor.errors import VaultError
+from medanchor.errors import PendingError, VaultError
 from medanchor.vault.anchors import AnchorRow, list_anchors, list_signers
 from medanchor.vault.bundles import BundleReader, Place
 from medanchor.vault.store import Store
@@ -16,28 +15,39 @@ from medanchor.vault.tiles import LEVEL, RECORDS_PER_TILE
 
 
 class Prover:
-    """Makes proofs from one vault; what the records of a bundle or a day share is read once and kept while it lives."""
+    """Makes proofs from one vault; what the records of a bundle or a day share is read once and kept while it lives.
 
-    def __init__(self, store: Store) -> None:
+    An anchor whose block is not the one that `witnesses` have at its height proves nothing any more and is left out.
+    """
+
+    def __init__(self, store: Store, witnesses: Mapping[int, Witness]) -> None:
         self._store = store
         self._size = store.size()
-        self._anchors = [row for row in list_anchors(store) if row.evidence]
+        anchors = [row for row in list_anchors(store) if row.evidence]
+        self._anchors = [row for row in anchors if row.evidence and _stands(row.evidence, witnesses)]
+        self._once_covered = max((row.size for row in anchors), default=0)
         self._signers = list_signers(store)
         self._bundles: dict[int, tuple[BundleReader, Proof]] = {}
 
     def proof(self, place: Place) -> Proof:
         """Return the proof of the record at `place`; pending if no confirmed anchor covers its entry.
 
-        Of the anchors that do, the oldest is taken: no later time can be shown more strongly.
+        Of the anchors that do, the oldest is taken: no later time can be shown more strongly. Raises VaultError if
+        something is missing for it, or damaged.
         """
         reader, shared = self._shared(place.entry)
-        record = reader.tile(place.index >> LEVEL).record(place.index & (RECORDS_PER_TILE - 1))
-        position = reader.position(place.index)
+        record = reader.tile(place.leaf >> LEVEL).record(place.leaf & (RECORDS_PER_TILE - 1))
+        position = reader.position(place.leaf)
         return Proof(record, position, shared.envelope, shared.key, shared.origin, shared.ledger, shared.anchor)
 
     def bundle(self, entry: int) -> BundleReader:
-        """Return the reader of the bundle at `entry`, the one that proofs are made with."""
+        """Return the reader of the bundle at `entry`, the one that proofs are made with. Raises VaultError."""
         return self._shared(entry)[0]
+
+    def why_pending(self, entry: int) -> PendingError:
+        """Return what to say about an entry that no anchor covers: not yet, or not any more."""
+        message = "its block was reorganised away" if entry < self._once_covered else "not anchored yet"
+        return PendingError(message, hint="run 'medanchor anchor'")
 
     def _shared(self, entry: int) -> tuple[BundleReader, Proof]:
         if entry not in self._bundles:
@@ -46,8 +56,7 @@ class Prover:
 
     def _bundle(self, entry: int) -> tuple[BundleReader, Proof]:
         """Return the bundle's reader and its first record's proof: the others differ in record and position only."""
-        envelope = self._store.envelope(entry)
-        parsed = parse_envelope(envelope)
+        envelope, parsed = self._store.envelope(entry), self._store.entry(entry)
         signer = self._signers.get(parsed.key_id)
         if signer is None:
             raise VaultError(f"the key that signed entry {entry} is missing", hint="run 'medanchor audit'")
@@ -61,6 +70,12 @@ class Prover:
     def _covering(self, entry: int) -> tuple[int, Anchor | None]:
         row: AnchorRow | None = next((row for row in self._anchors if row.size > entry), None)
         return (row.size, row.evidence) if row else (self._size, None)
+
+
+def _stands(evidence: Anchor, witnesses: Mapping[int, Witness]) -> bool:
+    """Say whether nothing is known of another block in the place of the anchor's."""
+    witness = witnesses.get(evidence.block.height)
+    return witness is None or witness.header in (None, evidence.block.header)
 
 
 def ask_chain(store: Store, chain: Chain | None) -> dict[int, Witness]:

@@ -8,7 +8,7 @@ from medanchor.core.checkpoint import sign_checkpoint
 from medanchor.core.commitment import TreeHead
 from medanchor.core.hashes import SALT_LENGTH, Hash
 from medanchor.core.signature import key_id
-from medanchor.core.statement import Follows, Statement, parse_envelope, sign_statement
+from medanchor.core.statement import Follows, Statement, sign_statement
 from medanchor.errors import UsageError
 from medanchor.records.digest import Hashed
 from medanchor.vault.anchors import add_signer
@@ -104,7 +104,7 @@ def _known(
     """Return the (name, raw digest) pairs of `folder` that this signer stamped with this meaning before."""
 
     def same(entry: int) -> bool:
-        envelope = parse_envelope(store.envelope(entry))
+        envelope = store.entry(entry)
         return envelope.key_id == key_id(signer.public) and envelope.statement.meaning == request.meaning
 
     if not folder:  # no path to go by: what was piped in is known by its digest alone

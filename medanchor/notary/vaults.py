@@ -1,6 +1,5 @@
 """Making a vault: whole, or not at all."""
 
-import os
 import secrets
 import shutil
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ CHAIN = "chain"
 
 @dataclass(frozen=True, slots=True)
 class NewVault:
-    """What a new vault is made of; the key's secret is sealed with `passphrase` unless that is None."""
+    """What a new vault is made of; the key's secret is encrypted with `passphrase` unless that is None."""
 
     origin: str
     network: Network
@@ -50,7 +49,7 @@ def create_vault(directory: Path, new: NewVault) -> None:
         _check_place(directory)
         directory.parent.mkdir(parents=True, exist_ok=True)
         private.sweep(directory.parent)
-        draft = directory.parent / f"{private.DRAFT}{os.getpid()}"
+        draft = directory.parent / f"{private.DRAFT}{secrets.token_hex(8)}"  # in containers, process ids repeat
         try:
             _fill(draft, new)
             draft.replace(directory)

@@ -12,7 +12,7 @@ from medanchor.core.verify import Trust, verify
 from medanchor.errors import PendingError
 from medanchor.notary.anchor import anchor
 from medanchor.notary.audit import audit
-from medanchor.notary.examine import examine, missing
+from medanchor.notary.examine import each, examine, missing
 from medanchor.notary.export import export
 from medanchor.notary.prove import Prover, ask_chain
 from medanchor.notary.stamp import StampRequest, stamp
@@ -65,7 +65,7 @@ class Desk:
 
     def verdicts(self):
         """Name → verdict, for all in hand and all that is missing."""
-        findings = examine(self.store, self.in_hand())
+        findings = list(each(examine(self.store, self.in_hand())))
         findings += missing(self.store, os.fsencode(self.records.resolve()), findings, set())
         return {self.name(finding.path): finding.verdict.value for finding in findings}
 
@@ -74,7 +74,7 @@ class Desk:
         return os.fsdecode(path.removeprefix(self.path("")))
 
     def examined(self, *names):
-        return examine(self.store, self.in_hand(*names))
+        return list(each(examine(self.store, self.in_hand(*names))))
 
     def audit(self, *, sweep=False):
         return audit(self.store, self.chain, sweep=sweep, progress=ignore)
@@ -83,7 +83,7 @@ class Desk:
         return self.audit().damage
 
     def export(self, directory=None, *names, replace=False):
-        return export(Prover(self.store), self.examined(*names), directory, replace=replace)
+        return export(Prover(self.store, {}), self.examined(*names), directory, replace=replace)
 
     def export_somewhere(self, name):
         """The proof of one record, written to a new folder and read again."""

@@ -73,6 +73,11 @@ DAMAGE = {
     "signer-name": "UPDATE signer SET name = 'Dr M. Mallory'",
     "signer-gone": "DELETE FROM signer WHERE name LIKE '%B.%'",
     "anchor-size": "UPDATE anchor SET size = 1 WHERE id = 2",
+    "anchor-size-none": "UPDATE anchor SET size = 0, evidence = NULL WHERE id = 1",
+    "anchor-size-negative": "UPDATE anchor SET size = -3, evidence = NULL WHERE id = 2",
+    "anchor-size-huge": "UPDATE anchor SET size = 9223372036854775807, evidence = NULL WHERE id = 2",
+    "tile-records-odd": "UPDATE tile SET records = substr(records, 2) WHERE id = 2",
+    "tile-number-huge": "UPDATE tile SET id = 9223372036854775807 WHERE id = 3",
     "anchor-size-beyond": "UPDATE anchor SET size = 99 WHERE id = 2",
     "anchor-evidence": "UPDATE anchor SET evidence = x'7b7d' WHERE id = 1",
     "anchor-evidence-of-another": "UPDATE anchor SET evidence = (SELECT evidence FROM anchor WHERE id = 1)"
@@ -143,10 +148,12 @@ def test_a_key_file_for_others_to_read_is_found(full):
 
 def test_an_anchor_whose_block_is_gone_is_told(full):
     full.chain.reorg(3)
-    (line,) = full.damage()
-    assert line == "the block of anchor 2 is not in the embedded regtest chain any more: run 'medanchor anchor'"
+    found = full.audit(sweep=True)
+    assert (found.damage, found.reorganised) == ([], [2])
+    assert found.swept
     full.anchor()
-    assert full.damage() == []
+    found = full.audit()
+    assert (found.damage, found.reorganised) == ([], [])
 
 
 def test_a_chain_that_cannot_be_asked_ends_the_audit(full, monkeypatch):
@@ -184,3 +191,24 @@ def test_a_sweep_tells_what_is_not_as_it_was_last_stamped(desk):
     ]
     assert [(desk.name(each.path), each.reason) for each in result.unreadable] == [("folder", "is a directory")]
     assert result.swept == 2
+
+
+def test_a_sweep_tells_an_earlier_version_put_back(desk):
+    for content in (b"one", b"two"):
+        desk.write("letter", content)
+        desk.stamp()
+    desk.write("letter", b"one")
+    (finding,) = desk.audit(sweep=True).findings
+    assert (desk.name(finding.path), finding.verdict, finding.later) == ("letter", Verdict.UNCHANGED, 1)
+    desk.stamp("letter", again=True)
+    assert desk.audit(sweep=True).findings == []
+
+
+def test_what_cannot_be_reached_is_not_called_missing(desk, monkeypatch):
+    desk.stamp()
+
+    def refuse(*_arguments, **_keywords):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.lstat", refuse)
+    assert desk.audit(sweep=True).findings == []

@@ -1,14 +1,21 @@
 """Verdicts against the vault: unchanged, renamed, changed, missing, unknown, and what the vault can prove."""
 
+import base64
 import os
+import shutil
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from vaulted import another_signer, in_hand, numbered, put
 
+from medanchor.core.statement import Follows
 from medanchor.core.verify import TrustLevel
-from medanchor.errors import PendingError, Step, VaultError, VerificationError
-from medanchor.notary.examine import Examiner, Verdict, missing, missing_file
+from medanchor.errors import PendingError, Step, VaultError
+from medanchor.notary.examine import Examiner, Known, Run, Verdict, each, examine, missing, missing_file
 from medanchor.vault.bundles import Place
+from medanchor.vault.followers import followers
+from medanchor.vault.store import Store
 
 
 def verdict_of(desk, name):
@@ -32,6 +39,58 @@ def test_every_verdict(desk):
         "new": "unknown",
         "results": "unchanged",
     }
+
+
+def folder_of(names, *, contents):
+    """Any folder of some of `names`, each with one of so many contents."""
+    return st.dictionaries(st.sampled_from(names), st.integers(0, contents - 1), min_size=1)
+
+
+@given(
+    versions=st.lists(
+        st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 2), min_size=1), min_size=1, max_size=4
+    ),
+    now=st.dictionaries(st.sampled_from("abcdefg"), st.integers(0, 3), min_size=1),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_run_says_what_a_look_at_each_record_says(template, tmp_path_factory, versions, now):
+    """Whatever was stamped in whatever order, with and without the short way."""
+    vault = tmp_path_factory.mktemp("runs") / "vault"
+    shutil.copytree(template, vault)
+    with Store(vault) as store:
+        for version in versions:
+            put(store, in_hand({name.encode(): b"%d" % content for name, content in version.items()}))
+        hand = [in_hand({name.encode(): b"%d" % now[name] for name in sorted(now)})]
+        found = list(each(examine(store, hand)))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Known, "run", lambda *_: None)
+            assert found == list(examine(store, hand))
+
+
+def test_a_folder_as_it_was_stamped_is_one_run(desk):
+    desk.stamp()
+    (run,) = examine(desk.store, desk.in_hand())
+    assert (run.names, run.place, run.verdict) == ([b"image", b"letter", b"results"], Place(0, 0), Verdict.UNCHANGED)
+
+
+def test_followers_are_told_with_the_bundle(desk):
+    desk.stamp()
+    desk.stamp("letter", follows=(Follows(0, "retraction", "wrong-record"),))
+    desk.stamp("image", follows=(Follows(0, "addendum", "correction"), Follows(1, "amendment", "correction")))
+    examiner = Examiner(desk.store, {})
+    assert [examiner.bundle(entry).followed_by for entry in range(3)] == [
+        ((1, "retraction"), (2, "addendum")),
+        ((2, "amendment"),),
+        (),
+    ]
+
+
+def test_a_damaged_statement_that_may_be_a_follower_is_not_passed_over(desk):
+    desk.stamp()
+    for damaged in (b"", b"{}", b'{"payload":"?"}', b'{"payload":"' + base64.b64encode(b'{"follows":1}') + b'"}'):
+        desk.store.database.execute("UPDATE entry SET envelope = ?", (damaged,))
+        with pytest.raises(VaultError, match="entry 0 of the ledger is damaged"):
+            followers(desk.store)
 
 
 def test_a_finding_names_the_place_of_its_bytes(desk):
@@ -129,7 +188,8 @@ def test_a_bundle_is_pending_then_attested_then_in_question(desk):
     assert alone.attestation.level is TrustLevel.CONSISTENT
     desk.chain.reorg(5)
     lost = Examiner(desk.store, desk.witnesses()).bundle(0)
-    assert lost.failure.step is Step.TRUST
+    assert isinstance(lost.failure, PendingError)
+    assert "reorganised away" in lost.failure.message
 
 
 def test_records_are_vouched_for_tile_by_tile(desk):
@@ -154,9 +214,23 @@ def test_a_record_in_a_tile_that_was_changed_is_not_vouched_for(desk):
     desk.anchor()
     desk.store.database.execute("UPDATE tile SET records = CAST(zeroblob(16) || substr(records, 17) AS BLOB)")
     examiner = Examiner(desk.store, desk.witnesses())
-    with pytest.raises(VerificationError) as caught:
-        examiner.record(Place(0, 1))
-    assert caught.value.step is Step.BUNDLE
+    verdict = examiner.record(Place(0, 1))
+    assert (verdict.attestation, verdict.failure.step) == (None, Step.BUNDLE)
+
+
+def test_one_changed_tile_casts_no_doubt_on_the_others(desk):
+    put(desk.store, in_hand(numbered(2500)))
+    desk.store.database.execute(
+        "UPDATE tile SET records = CAST(zeroblob(16) || substr(records, 17) AS BLOB) WHERE number = 1"
+    )
+    examiner = Examiner(desk.store, {})
+    for leaf, step in ((0, None), (1023, None), (1024, Step.BUNDLE), (2047, Step.BUNDLE), (2048, None)):
+        failure = examiner.record(Place(0, leaf)).failure
+        assert getattr(failure, "step", None) is step
+    names = [b"%05d" % number for number in range(4)]
+    assert examiner.run(Run(b"/r", names, Place(0, 1020))) is examiner.bundle(0)
+    assert examiner.run(Run(b"/r", names, Place(0, 1022))) is None
+    assert examiner.run(Run(b"/r", names, Place(0, 1030))).failure.step is Step.BUNDLE
 
 
 @pytest.mark.parametrize("table", ["tile", "signer", "entry", "node"])

@@ -7,7 +7,7 @@ import pytest
 
 from medanchor.core.proof import parse_proof
 from medanchor.core.verify import TrustLevel
-from medanchor.errors import UsageError
+from medanchor.errors import UsageError, VaultError
 from medanchor.notary.prove import Prover
 from medanchor.vault.bundles import Place
 
@@ -30,7 +30,7 @@ def test_the_oldest_anchor_that_covers_an_entry_proves_it(desk):
         desk.stamp(again=True)
         desk.anchor()
     desk.stamp(again=True)
-    proofs = [Prover(desk.store).proof(Place(entry, 0)) for entry in range(4)]
+    proofs = [Prover(desk.store, {}).proof(Place(entry, 0)) for entry in range(4)]
     assert [proof.ledger.size for proof in proofs] == [1, 2, 3, 4]
     assert [proof.anchor and proof.anchor.block.height for proof in proofs] == [102, 104, 106, None]
 
@@ -42,7 +42,7 @@ def test_after_the_oldest_anchor_is_lost_the_next_one_proves(desk):
     desk.stamp(again=True)
     desk.anchor()
     desk.store.database.execute("UPDATE anchor SET evidence = NULL WHERE id = 1")
-    assert [Prover(desk.store).proof(Place(entry, 0)).ledger.size for entry in range(3)] == [3, 3, 3]
+    assert [Prover(desk.store, {}).proof(Place(entry, 0)).ledger.size for entry in range(3)] == [3, 3, 3]
 
 
 def test_proofs_lie_beside_their_records_unless_told_otherwise(desk):
@@ -147,6 +147,37 @@ def test_a_write_that_fails_leaves_no_half_a_proof(desk, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         desk.export(tmp_path / "proofs")
     assert tree(tmp_path / "proofs") == []
+
+
+def test_what_is_not_a_draft_survives_an_export_beside_it(desk, tmp_path):
+    desk.stamp()
+    (tmp_path / "proofs" / ".medanchor-clinic").mkdir(parents=True)
+    os.utime(tmp_path / "proofs" / ".medanchor-clinic", (0, 0))
+    draft = tmp_path / "proofs" / ".medanchor-draft-0123456789abcdef.medproof"
+    draft.write_bytes(b"cut short")
+    os.utime(draft, (0, 0))
+    desk.export(tmp_path / "proofs")
+    assert (tmp_path / "proofs" / ".medanchor-clinic").is_dir()
+    assert not draft.exists()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE entry SET envelope = x'7b7d'",
+        "UPDATE tile SET records = substr(records, 2)",
+        "UPDATE anchor SET evidence = x'7b7d'",
+        "DELETE FROM signer",
+        "DELETE FROM entry",
+    ],
+)
+def test_what_is_damaged_is_the_vault_and_not_the_proof(desk, statement):
+    desk.stamp()
+    desk.anchor()
+    desk.store.database.execute(statement)
+    with pytest.raises(VaultError) as caught:
+        Prover(desk.store, {}).proof(Place(0, 0))
+    assert caught.value.hint == "run 'medanchor audit'"
 
 
 def test_nothing_to_export_is_nothing_exported(desk, tmp_path):

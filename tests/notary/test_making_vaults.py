@@ -1,5 +1,7 @@
 """Making a vault: whole or not at all, and never over anything."""
 
+import os
+
 import pytest
 from vaulted import make_vault
 
@@ -66,6 +68,43 @@ def test_a_step_that_fails_leaves_nothing(tmp_path, monkeypatch, step, error):
     with pytest.raises((VaultError, KeyboardInterrupt)):
         create_vault(tmp_path / "vault", new())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_vault_with_a_name_like_a_drafts_survives_whatever_is_made_beside_it(tmp_path):
+    """Idle for longer than any draft is written for, it used to be taken for one that a killed run had left."""
+    clinic = make_vault(tmp_path / ".medanchor-clinic")
+    os.utime(clinic, (0, 0))
+    make_vault(tmp_path / "other")
+    with Store(clinic) as store:
+        assert store.size() == 0
+
+
+def test_runs_of_one_process_number_do_not_meet(tmp_path, monkeypatch):
+    """In containers everything is process 1; the draft of one may not be that of another."""
+    drafts = []
+
+    def fill(draft, _new):
+        drafts.append(draft)
+        if len(drafts) == 1:
+            create_vault(tmp_path / "inner", new())
+        draft.mkdir()
+
+    monkeypatch.setattr(vaults, "_fill", fill)
+    create_vault(tmp_path / "outer", new())
+    assert len(set(drafts)) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["inner", "outer"]
+
+
+def test_a_draft_that_a_killed_run_left_is_swept_by_a_later_one(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(vaults.shutil, "rmtree", lambda *_arguments, **_options: None)
+        patch.setattr(vaults, "write_config", None)
+        with pytest.raises(TypeError):
+            create_vault(tmp_path / "first", new())
+    (draft,) = tmp_path.iterdir()
+    os.utime(draft, (0, 0))
+    create_vault(tmp_path / "second", new())
+    assert [path.name for path in tmp_path.iterdir()] == ["second"]
 
 
 def test_origins_are_nobody_elses_and_say_nothing():
