@@ -10,12 +10,12 @@ import stat
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, BinaryIO
 
-from medanchor.core.hashes import HASH_LENGTH, Hash
+from medanchor.core.hashes import Hash, split_hashes
 from medanchor.records.walk import Group, Problem, Severity, told
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ LARGEST_TASK = 256
 ALONE = 2
 """Up to so many tasks (24 records), starting processes costs more than it gains."""
 
+MOST_WORKERS = 8
+"""More would wait for the disk, and each costs memory; `taskset` and containers may allow fewer."""
+
 AHEAD = 256
 """So many tasks may wait for the first one's results: a large record keeps nobody idle, and memory is bounded."""
 
@@ -36,7 +39,7 @@ FOLDER_FLAGS = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY
 """O_PATH: a folder that may be entered but not listed still gives a record that is named."""
 
 FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-"""O_NONBLOCK: a file that became a named pipe meanwhile does not hang us; it looks empty, and is told by its kind."""
+"""O_NONBLOCK: a file that became a named pipe meanwhile does not hang us; it is told by its kind."""
 
 Task = list[Group]
 Results = list["Hashed | Problem"]
@@ -52,7 +55,7 @@ class Hashed:
 
     def raw_list(self) -> list[bytes]:
         """Return the raw digests one by one."""
-        return [self.raws[at : at + HASH_LENGTH] for at in range(0, len(self.raws), HASH_LENGTH)]
+        return split_hashes(self.raws)
 
 
 def digest_stream(stream: BinaryIO) -> Hash:
@@ -118,7 +121,12 @@ def _in_processes(tasks: Iterable[Task]) -> Iterator[Results]:
         yield from map(_digest_task, tasks)
         return
     waiting: deque[tuple[Task, Future[Results]]] = deque()
-    with _workers() as workers:
+    with ExitStack() as ending:
+        try:
+            workers = ending.enter_context(_workers())
+        except (OSError, RuntimeError):  # no pipe, no semaphore: go on alone
+            yield from map(_digest_task, tasks)
+            return
         for task in tasks:
             waiting.append((task, _submit(workers, task)))
             while len(waiting) > AHEAD or (waiting and waiting[0][1].done()):
@@ -137,13 +145,20 @@ def _workers() -> Iterator["Executor"]:
     from concurrent.futures import ProcessPoolExecutor
 
     end, held = os.pipe()
-    workers = ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("fork"), _wait_for_end, (end, held))
+    workers = None
     try:
+        workers = ProcessPoolExecutor(worker_count(), multiprocessing.get_context("fork"), _wait_for_end, (end, held))
         yield workers
     finally:
         os.close(held)
-        workers.shutdown()
+        if workers:
+            workers.shutdown()
         os.close(end)
+
+
+def worker_count() -> int:
+    """Return how many processes hash at once: one for each processor that this one may use, within reason."""
+    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
 
 
 def _wait_for_end(end: int, held: int) -> None:
@@ -164,9 +179,11 @@ def _submit(workers: "Executor", task: Task) -> "Future[Results]":
 
     try:
         return workers.submit(_digest_task, task)
-    except BrokenExecutor as error:
+    except (OSError, RuntimeError) as error:
+        if not isinstance(error, BrokenExecutor):  # no process or thread is to be had
+            workers.shutdown(wait=False)  # half started, it would take tasks and never do them
         failed: Future[Results] = Future()
-        failed.set_exception(error)
+        failed.set_exception(BrokenExecutor())
         return failed
 
 
@@ -208,10 +225,10 @@ def _digest_group(group: Group) -> Results:
 def _digest(name: bytes, folder: int | None) -> bytes:
     file = os.open(name, FLAGS, dir_fd=folder)
     try:
-        block = os.read(file, READ_BYTES)
-        if not block and not stat.S_ISREG(os.fstat(file).st_mode):
+        mode = os.fstat(file).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # to read a folder fails, and says why
             raise OSError("it is not a file any more")
-        state = hashlib.sha256(block)
+        state = hashlib.sha256()
         while block := os.read(file, READ_BYTES):
             state.update(block)
         return state.digest()

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 PROOF_SUFFIX = b".medproof"
+OTS_SUFFIX = b".ots"
+OTS_MAGIC = b"\x00OpenTimestamps\x00\x00Proof\x00\xbf\x89\xe2\xe8\x84\xe8\x92\x94"
+"""How every OpenTimestamps file begins; its name is not enough, as templates of spreadsheets have that one too."""
 
 SPECIAL = {
     stat.S_IFIFO: "a named pipe",
@@ -55,8 +58,8 @@ def walk(paths: Iterable[bytes], *, follow: bool = False, exclude: Iterable[byte
     """Return the records that `paths` name, files first, then everything in folders, sorted by name in each folder.
 
     A path that is named is followed if it is a symbolic link; links met on the way only if `follow`. Nothing comes
-    twice, and nothing from the folders `exclude`. Proofs met in folders are passed over: they lie beside their records
-    and are none. Whatever else gives no record comes as a Problem.
+    twice, and nothing from the folders `exclude`. Proofs met in folders are passed over, OpenTimestamps files too: they
+    lie beside their records and are none. Whatever else gives no record comes as a Problem.
     """
     named: dict[bytes, set[bytes]] = {}
     folders: list[bytes] = []
@@ -93,6 +96,36 @@ def told(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
+_EVIDENCE = (PROOF_SUFFIX, OTS_SUFFIX)
+
+
+def is_proof(path: bytes) -> bool:
+    """Say whether the file at `path` is evidence about a record: a proof by its name, an .ots by how it begins."""
+    if not path.endswith(OTS_SUFFIX):
+        return path.endswith(PROOF_SUFFIX)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False  # told when it is to be hashed
+    try:
+        return os.read(descriptor, len(OTS_MAGIC)) == OTS_MAGIC
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def is_gone(path: bytes) -> bool:
+    """Say whether nothing is at `path`; what cannot be reached (no permission, a disk that fails) may well be there."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _walk_folder(
     folder: bytes, follow: bool, seen: set[tuple[int, int]], named: Mapping[bytes, set[bytes]]
 ) -> Iterator[Group | Problem]:
@@ -111,6 +144,7 @@ def _walk_folder(
             continue
         names, folders, problems = _sorted_out(listing, follow)
         yield from problems
+        names = [name for name in names if not (name.endswith(_EVIDENCE) and is_proof(os.path.join(current, name)))]
         if current in named:
             names = [name for name in names if name not in named[current]]
         if names:
@@ -121,7 +155,7 @@ def _walk_folder(
 def _sorted_out(listing: list["os.DirEntry[bytes]"], follow: bool) -> tuple[list[bytes], list[bytes], list[Problem]]:
     """Return the names of a folder's records, the paths of its folders, and what gives no record, each in order."""
     names: list[bytes] = []
-    folders: list[bytes] = []
+    folders: list[tuple[bytes, bytes]] = []
     problems: list[Problem] = []
     for entry in listing:
         try:
@@ -130,12 +164,12 @@ def _sorted_out(listing: list["os.DirEntry[bytes]"], follow: bool) -> tuple[list
             elif entry.is_symlink() and not follow:
                 problems.append(Problem(entry.path, "it is a symbolic link", Severity.SKIPPED))
             elif entry.is_dir():
-                folders.append(entry.path)
+                real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+                folders.append((entry.path, real))  # in order by its name here, known by its one path
             elif entry.is_file():
                 names.append(entry.name)
             else:
                 problems.append(Problem(entry.path, _special(entry.stat().st_mode), Severity.SKIPPED))
         except OSError as error:
             problems.append(Problem(entry.path, told(error), Severity.UNREADABLE))
-    names = sorted([name for name in names if not name.endswith(PROOF_SUFFIX)])
-    return names, sorted(folders), sorted(problems, key=lambda problem: problem.path)
+    return sorted(names), [real for _, real in sorted(folders)], sorted(problems, key=lambda problem: problem.path)

@@ -1,7 +1,9 @@
 """Raw digests: the same by every way, in order, and without waiting for anybody who is gone."""
 
+import errno
 import hashlib
 import io
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -183,6 +185,75 @@ def test_what_is_found_after_a_worker_was_killed_is_read_too(tmp_path):
         yield from walk([fill(tmp_path / "b", 2 * ENOUGH)])
 
     assert len(digests(found())[0]) == 3 * ENOUGH
+
+
+def fail_to(*_arguments, **_options):
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+def fail_to_start(_thread):
+    raise RuntimeError("can't start new thread")
+
+
+class Forks:
+    """Lets so many forks succeed."""
+
+    def __init__(self, count):
+        self._count, self._fork = count, os.fork
+
+    def __call__(self):
+        self._count -= 1
+        return fail_to() if self._count < 0 else self._fork()
+
+
+SHORTAGES = {
+    "fork": lambda patch: patch.setattr(os, "fork", Forks(0)),
+    "second fork": lambda patch: patch.setattr(os, "fork", Forks(1)),
+    "thread": lambda patch: patch.setattr(threading.Thread, "start", fail_to_start),
+    "pipe": lambda patch: patch.setattr(os, "pipe", fail_to),
+    "semaphore": lambda patch: patch.setattr(multiprocessing.context.BaseContext, "Lock", fail_to),
+}
+
+
+@pytest.mark.parametrize("shortage", SHORTAGES)
+def test_where_the_system_gives_no_processes_this_one_reads_all(tmp_path, monkeypatch, shortage):
+    found = list(walk([fill(tmp_path / "records", 3 * ENOUGH)]))
+    monkeypatch.setattr(digest_module, "worker_count", lambda: 2)
+    with monkeypatch.context() as patch:
+        SHORTAGES[shortage](patch)
+        hashed, problems = digests(found)
+    assert list(hashed.values()) == [hashlib.sha256(b"%d" % number).digest() for number in range(3 * ENOUGH)]
+    assert problems == []
+    for child in multiprocessing.active_children():
+        child.join(20)
+    assert not multiprocessing.active_children(), "those that were started ended with the pool"
+
+
+def test_a_pool_that_cannot_be_made_leaves_nothing_open(tmp_path, monkeypatch):
+    found = list(walk([fill(tmp_path / "records", ENOUGH)]))
+    before = set(os.listdir("/proc/self/fd"))
+    SHORTAGES["semaphore"](monkeypatch)
+    assert len(digests(found)[0]) == ENOUGH
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize(("allowed", "expected"), [({0}, 1), ({3, 5}, 2), (set(range(64)), 8)])
+def test_there_are_as_many_workers_as_processors_that_may_be_used_but_not_too_many(monkeypatch, allowed, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: allowed)
+    assert digest_module.worker_count() == expected
+
+
+def test_a_file_that_became_a_full_pipe_is_no_record(tmp_path):
+    """What was put into it is neither hashed nor taken from whom it is meant for."""
+    os.mkfifo(tmp_path / "record")
+    pipe = os.open(tmp_path / "record", os.O_RDWR)
+    try:
+        os.write(pipe, b"content")
+        with pytest.raises(OSError, match="it is not a file any more"):
+            digest_file(os.fsencode(tmp_path / "record"))
+        assert os.read(pipe, 100) == b"content"
+    finally:
+        os.close(pipe)
 
 
 def test_where_processes_cannot_be_forked_safely_one_reads_all(tmp_path, monkeypatch):

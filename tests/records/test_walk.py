@@ -5,8 +5,9 @@ import socket
 
 import pytest
 from folders import below, found, make, problems
+from opentimestamps.core.timestamp import DetachedTimestampFile
 
-from medanchor.records.walk import Problem, Severity, absolute, walk
+from medanchor.records.walk import OTS_MAGIC, Problem, Severity, absolute, walk
 
 # -- order ------------------------------------------------------------------------------------------------------------
 
@@ -40,6 +41,33 @@ def test_proofs_are_passed_over_in_folders_and_taken_when_named(root):
     assert found(os.path.join(root, b"a.medproof")) == below(root, b"a.medproof")
 
 
+def test_opentimestamps_files_in_folders_are_no_records_and_other_files_of_that_name_are(root):
+    make(root, b"a", b"a.ots", b"b.ots", b"empty.ots", b"short.ots", b"timestamp")
+    content = {b"a.ots": OTS_MAGIC + b"\1", b"b.ots": b"PK a template", b"short.ots": OTS_MAGIC[:-1]}
+    for name, data in (content | {b"empty.ots": b"", b"timestamp": OTS_MAGIC}).items():
+        with open(os.path.join(root, name), "wb") as file:
+            file.write(data)
+    assert found(root) == below(root, b"a", b"b.ots", b"empty.ots", b"short.ots", b"timestamp")
+    assert found(os.path.join(root, b"a.ots")) == below(root, b"a.ots")
+
+
+def test_the_beginning_of_an_opentimestamps_file_is_the_library_s():
+    assert OTS_MAGIC == DetachedTimestampFile.HEADER_MAGIC
+
+
+def test_an_ots_that_cannot_be_read_is_left_to_whoever_hashes_it(root, monkeypatch):
+    make(root, b"a.ots")
+
+    def refuse(*_arguments):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("medanchor.records.walk.os.open", refuse)
+    assert found(root) == below(root, b"a.ots")
+    monkeypatch.undo()
+    monkeypatch.setattr("medanchor.records.walk.os.read", refuse)
+    assert found(root) == below(root, b"a.ots")
+
+
 def test_an_empty_folder_has_no_records(root):
     assert list(walk([root])) == []
 
@@ -61,8 +89,19 @@ def test_links_are_followed_if_asked_for(root):
     make(root, b"a/record", b"elsewhere/other")
     os.symlink(b"record", os.path.join(root, b"a/link"))
     os.symlink(b"../elsewhere", os.path.join(root, b"a/folder"))
-    expected = below(root, b"a/link", b"a/record", b"a/folder/other")
+    expected = below(root, b"a/link", b"a/record", b"elsewhere/other")
     assert found(os.path.join(root, b"a"), follow=True) == expected
+
+
+def test_a_file_has_the_same_path_by_whatever_link_its_folder_is_met(root):
+    """Else one that is stamped in its place, then by a link, would be stamped twice (decision 0003)."""
+    make(root, b"a/b/record", b"links/z/last")
+    for name in (b"x", b"y"):
+        os.symlink(b"../a", os.path.join(root, b"links", name))
+    expected = below(root, b"a/b/record", b"links/z/last")
+    assert found(os.path.join(root, b"links"), follow=True) == expected
+    named = below(root, b"a/b/record", b"links/z/last")
+    assert found(os.path.join(root, b"links"), os.path.join(root, b"links/y/b/record"), follow=True) == named
 
 
 def test_a_link_that_is_named_is_followed(root):
