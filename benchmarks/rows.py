@@ -157,8 +157,9 @@ def many_proofs(bench: Bench) -> Iterator[Line]:
     baseline = "OpenTimestamps deserialise, check attestations"
     pair = in_turn(task("export_medanchor", vault, count), theirs, bench.runs)
     yield faster(f"make {count:,} proofs from the vault", pair, baseline, "≥ 3x faster", "")
-    pair = in_turn(export, theirs, bench.runs)
-    yield faster(f"export {count:,} proofs, the whole process", pair, f"{baseline} (no file written)", "", "")
+    copy = command("cp", "-r", kept, proofs, prepare=clear)
+    pair = in_turn(export, copy, bench.runs)
+    yield slower(f"export {count:,} proofs, the whole process", pair, "`cp -r` of these files", "", "")
     pair = in_turn(task("verify_medanchor", kept), theirs, bench.runs)
     yield faster(f"verify {count:,} proofs, all steps", pair, baseline, "≥ 3x faster", "")
     shutil.rmtree(kept)

@@ -120,7 +120,7 @@ def export_medanchor(vault: str, count: str) -> Work:
 
     def work() -> None:
         with Store(Path(vault), read_only=True) as store:
-            prover = Prover(store)
+            prover = Prover(store, {})
             for index in range(int(count)):
                 serialise_proof(prover.proof(Place(0, index)))
 
@@ -180,7 +180,7 @@ def one_proof(vault: str, count: str) -> Work:
 
     def work() -> None:
         with Store(Path(vault), read_only=True) as store:
-            serialise_proof(Prover(store).proof(Place(0, index)))
+            serialise_proof(Prover(store, {}).proof(Place(0, index)))
 
     return work
 

@@ -17,15 +17,29 @@ if TYPE_CHECKING:
     from medanchor.vault.store import Store
 
 PASSPHRASE = "MEDANCHOR_PASSPHRASE"  # noqa: S105 - the name of a variable
+VAULT = "MEDANCHOR_VAULT"
+DATABASE = "medanchor.db"
+"""As in `vault.store`, which loads SQLite: too much only to look whether a vault is there. A test compares the two."""
 
 
 def vault_directory(vault: Path | None) -> Path:
-    """Return the vault that is meant: --vault or MEDANCHOR_VAULT, else the platform's place for a user's data."""
+    """Return the vault that is meant: --vault or MEDANCHOR_VAULT, else the platform's place for a user's data.
+
+    Raises UsageError for a ~ that means nobody.
+    """
     if vault is not None:
-        return vault.expanduser().absolute()
+        try:
+            return vault.expanduser().absolute()
+        except RuntimeError:
+            raise UsageError(f"there is no home for the ~ in {vault}", hint="name the vault by its path") from None
     import platformdirs
 
     return Path(platformdirs.user_data_dir("medanchor"))
+
+
+def insists(vault: Path | None) -> bool:
+    """Say whether `vault` was named with --vault; MEDANCHOR_VAULT is a default, and may name what is not there."""
+    return vault is not None and str(vault) != os.environ.get(VAULT)
 
 
 def open_store(vault: Path | None, *, read_only: bool = False) -> "Store":
@@ -40,9 +54,9 @@ def readable_store(vault: Path | None) -> "Store":
     try:
         return open_store(vault, read_only=True)
     except VaultError as error:
-        if "no vault" in error.message:
-            raise VaultError(error.message, hint="if you have a proof, give it with --proof FILE") from None
-        raise
+        if has_vault(vault_directory(vault)):
+            raise
+        raise VaultError(error.message, hint="if you have a proof, give it with --proof FILE") from None
 
 
 def open_config(store: "Store") -> "Config":
@@ -90,7 +104,7 @@ def passphrase_source(file: Path | None) -> "Passphrase":
         if file is not None:
             return read_passphrase(file)
         if value := os.environ.get(PASSPHRASE):
-            return value.encode()
+            return os.fsencode(value)  # as it was typed, whether or not it is text
         return ask_passphrase(f"passphrase of the key {name}: ")
 
     return find
@@ -176,4 +190,4 @@ def ensure_vault(directory: Path, out: Output) -> None:
 
 def has_vault(directory: Path) -> bool:
     """Say whether there is a vault in `directory`."""
-    return (directory / "medanchor.db").exists()
+    return (directory / DATABASE).exists()

@@ -180,17 +180,22 @@ def name_of(path: bytes) -> str:
 def tell_error(error: MedanchorError, *, as_json: bool) -> None:
     """Print an error and its hint: to stderr for people, as one JSON object on stdout for scripts."""
     if as_json:
-        fields: dict[str, object] = {"class": type(error).__name__, "exit": error.exit_code, "message": error.message}
-        if error.hint:
-            fields["hint"] = error.hint
-        if isinstance(error, VerificationError):
-            fields["step"] = {"name": error.step.name, "number": int(error.step)}
         with _delivered():
-            print(json.dumps({"error": fields}, indent=2, ensure_ascii=True))  # noqa: T201 - as above
+            print(json.dumps({"error": error_fields(error)}, indent=2, ensure_ascii=True))  # noqa: T201 - as above
         return
     say(f"medanchor: error: {error.message}")
     if error.hint:
         say(f"medanchor: hint: {error.hint}")
+
+
+def error_fields(error: MedanchorError) -> dict[str, object]:
+    """Return the JSON of an error (docs/json.md)."""
+    fields: dict[str, object] = {"class": type(error).__name__, "exit": error.exit_code, "message": error.message}
+    if error.hint:
+        fields["hint"] = error.hint
+    if isinstance(error, VerificationError):
+        fields["step"] = {"name": error.step.name, "number": int(error.step)}
+    return fields
 
 
 def plural(count: int, noun: str) -> str:

@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medanchor.cli import options
-from medanchor.cli.context import open_store
+from medanchor.cli.context import has_chain, open_chain, open_store
 from medanchor.cli.output import Output, name_of, plural
-from medanchor.cli.records import any_unreadable, collect, problem_fields, problem_lines, read_input
-from medanchor.errors import PartialError, Step, UnknownRecordError, UsageError, VerificationError
+from medanchor.cli.records import (
+    any_unreadable,
+    collect,
+    looks_like_ots,
+    problem_fields,
+    problem_lines,
+    read_input,
+)
+from medanchor.errors import PartialError, PendingError, Step, UnknownRecordError, UsageError, VerificationError
 
 if TYPE_CHECKING:
     from medanchor.core.proof import Proof
@@ -26,6 +33,7 @@ OutputDirectory = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where to write; default: beside each record.")
 ]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace proofs that are there already.")]
+Ots = Annotated[bool, typer.Option("--ots", help="Also write NAME.ots, for OpenTimestamps, once it is anchored.")]
 ProofFile = Annotated[Path, typer.Argument(metavar="PROOF", show_default=False)]
 
 
@@ -34,6 +42,7 @@ def export(
     paths: options.Paths = None,
     output: OutputDirectory = None,
     force: Force = False,
+    ots: Ots = False,
     follow_symlinks: options.FollowSymlinks = False,
     vault: options.Vault = None,
     json: options.Json = False,
@@ -47,36 +56,44 @@ def export(
     Example: medanchor proof export record.pdf -o proofs
     """
     from medanchor.notary.export import export as export_proofs
-    from medanchor.notary.prove import Prover
+    from medanchor.notary.prove import Prover, ask_chain
 
     out = Output(json, quiet, verbose)
     if not paths:
         raise UsageError("no record was named", hint="such as: medanchor proof export record.pdf")
     with open_store(vault, read_only=True) as store:
         findings, problems = _find(store, [os.fsencode(path) for path in paths], follow_symlinks, out)
+        prover = Prover(store, ask_chain(store, open_chain(store, 1) if has_chain(store) else None))
         try:
-            exported = export_proofs(Prover(store), findings, output, replace=force)
+            exported = export_proofs(prover, findings, output, replace=force, ots=ots)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise UsageError(f"cannot write the proofs: {reason}", hint="name another folder with --output") from None
     fields = {"written": exported.written, "pending": exported.pending, "unproved": len(exported.unproved)}
-    out.result(*_lines(exported, problems), **fields, problems=problem_fields(problems, out))
+    if ots:
+        fields |= {"ots": exported.timestamps, "too_long_for_ots": len(exported.too_long)}
+    out.result(*_lines(exported, problems, ots=ots), **fields, problems=problem_fields(problems, out))
     _fail(exported, problems, out)
+    if ots:
+        _fail_without_ots(exported, out)
 
 
 def _find(store: "Store", paths: list[bytes], follow: bool, out: Output) -> "tuple[list[Finding], list[Problem]]":
-    from medanchor.notary.examine import examine
+    from medanchor.notary.examine import each, examine
 
     hashed, problems = collect(paths, out, follow=follow, vault=store.directory)
-    return examine(store, hashed), problems
+    return list(each(examine(store, hashed))), problems
 
 
-def _lines(exported: "Exported", problems: "list[Problem]") -> Iterator[str]:
-    yield f"{plural(exported.written, 'proof')} written"
+def _lines(exported: "Exported", problems: "list[Problem]", *, ots: bool) -> Iterator[str]:
+    timestamps = f", {exported.timestamps:,} of them as .ots too" if ots else ""
+    yield f"{plural(exported.written, 'proof')} written{timestamps}"
     if exported.pending:
         yield f"{exported.pending:,} of them pending: export them again after the next 'medanchor anchor'"
     for finding in exported.unproved:
         yield f"no proof: {name_of(finding.path)}: {finding.verdict.value}"
+    for finding in exported.too_long:
+        yield f"no .ots: {name_of(finding.path)}: its proof is too long for OpenTimestamps"
     yield from problem_lines(problems)
 
 
@@ -96,6 +113,16 @@ def _fail(exported: "Exported", problems: "list[Problem]", out: Output) -> None:
         out.fail(UnknownRecordError("there are no records there", hint="is it the folder you meant?"))
 
 
+def _fail_without_ots(exported: "Exported", out: Output) -> None:
+    """End the command if some proof was not written as .ots, although that was asked for; worst first."""
+    if exported.too_long:
+        hint = f"{out.see()}; their .medproof says all of it"
+        out.fail(PartialError("some of these proofs are too long for OpenTimestamps", hint=hint))
+    if exported.pending:
+        message = f"no .ots yet: {plural(exported.pending, 'record')} not anchored, and an .ots file names a block"
+        out.fail(PendingError(message, hint="run 'medanchor anchor', then export again with --force"))
+
+
 @app.command()
 def inspect(
     file: ProofFile,
@@ -103,24 +130,34 @@ def inspect(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Show what is in a proof, without judging it.
+    """Show what is in a proof, or in an OpenTimestamps file, without judging it.
 
     Example: medanchor proof inspect record.pdf.medproof
     """
     from medanchor.core.proof import parse_proof
 
-    proof = parse_proof(read_input(file, what="proof"))
-    fields = _shown(proof)
-    lines = [f"{name:<12}{_told(value)}" for name, value in fields.items()]
+    data = read_input(file, what="proof")
+    if looks_like_ots(file, data):
+        from medanchor.cli.ots import show_ots
+
+        show_ots(data, Output(json, quiet, verbose))
+        return
+    fields = _shown(parse_proof(data))
+    lines = [f"{name:<12}{_told(value)}" for name, value in fields.items() if value != []]
     Output(json, quiet, verbose).result(*lines, "nothing here was checked: use 'medanchor verify'", **fields)
 
 
 def _told(value: object) -> object:
+    from medanchor.cli.words import follows_words
+
+    if isinstance(value, list):
+        return ", ".join(f"{follows_words(item['kind'], item['entry'])} ({item['reason']})" for item in value)
     return f"{value['index']} of {value['size']}" if isinstance(value, dict) else value
 
 
 def _shown(proof: "Proof") -> dict[str, object]:
     """Return what a reader of a proof wants to see, by name."""
+    from medanchor.cli.words import follows_fields
     from medanchor.core.signature import key_id
     from medanchor.core.statement import parse_envelope
 
@@ -130,6 +167,7 @@ def _shown(proof: "Proof") -> dict[str, object]:
         "raw": proof.record.raw.hex(),
         "record": {"index": proof.bundle.index, "size": proof.bundle.size},
         "meaning": statement.meaning,
+        "follows": follows_fields(statement),
         "stamped": statement.time,
         "key": key_id(proof.key).hex(),
         "ledger": proof.origin,

@@ -21,13 +21,14 @@ def public_key_fields(key: "KeyFile") -> dict[str, str]:
 
 def read_public_key(file: Path) -> "tuple[Hash, str]":
     """Return the key id and the holder's name in what `key export` printed. Raises UsageError."""
+    from medanchor.cli.words import person
     from medanchor.core.encoding import from_base64, members, text
     from medanchor.core.signature import PUBLIC_KEY_LENGTH, key_id
 
     try:
         value: object = json.loads(read_input(file, what="key"))
         tree = members(value, "key", "name", "role", optional=("checkpoint_key",))
-        person = f"{text(tree['name'])} ({text(tree['role'])})" if tree["role"] else text(tree["name"])
-        return key_id(from_base64(tree["key"], length=PUBLIC_KEY_LENGTH)), person
+        holder = person(text(tree["name"]), text(tree["role"]))
+        return key_id(from_base64(tree["key"], length=PUBLIC_KEY_LENGTH)), holder
     except (ValueError, RecursionError, MalformedProofError):
         raise UsageError(f"{file} is not a public key", hint="it is what 'medanchor key export' prints") from None

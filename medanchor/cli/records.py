@@ -82,14 +82,27 @@ def read_input(path: Path, *, what: str, most: int = 1 << 20) -> bytes:
         raise _unreadable(what, path, error, hint=f"name the {what} file itself") from None
 
 
+def looks_like_ots(path: Path, data: bytes) -> bool:
+    """Say whether `data`, read from `path`, is meant to be an OpenTimestamps file; a proof of ours begins with {."""
+    return data.startswith(b"\0") or (path.suffix == ".ots" and not data.startswith(b"{"))
+
+
 def record_digest(path: str) -> "Hash":
-    """Return the raw digest of the record at `path`, - for stdin. Raises UsageError if it cannot be read."""
-    from medanchor.records.digest import digest_file
+    """Return the raw digest of the record at `path`, - for stdin; a shell's <(command) is read too.
+
+    A pipe with a name is not: if nobody writes into it, it would keep us waiting for ever. Raises UsageError for that,
+    and if the record cannot be read.
+    """
+    from medanchor.records.digest import digest_file, digest_stream
 
     if path == "-":
         return stdin_digest()
     try:
-        if not stat.S_ISREG(mode := os.stat(path).st_mode) and not stat.S_ISDIR(mode):
+        mode = os.stat(path).st_mode
+        if stat.S_ISFIFO(mode) and not os.path.exists(os.path.realpath(path)):
+            with open(path, "rb") as pipe:
+                return digest_stream(pipe)
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise UsageError(f"expected a file, found a device, socket or pipe: {path}", hint="pipe it in and name -")
         return digest_file(os.fsencode(path))
     except OSError as error:

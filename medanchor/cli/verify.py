@@ -1,26 +1,30 @@
 """`medanchor verify`: with a proof and nothing else, or against the vault."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medanchor.cli import options
-from medanchor.cli.context import has_chain, has_vault, open_chain, open_store, vault_directory
+from medanchor.cli.context import has_chain, has_vault, insists, open_chain, open_store, vault_directory
 from medanchor.cli.output import Output
-from medanchor.cli.records import read_input, record_digest
-from medanchor.errors import MedanchorError, PendingError, Step, UsageError, VerificationError
+from medanchor.cli.records import looks_like_ots, read_input, record_digest
+from medanchor.errors import ChainError, MedanchorError, PendingError, Step, UsageError, VerificationError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from medanchor.core.hashes import Hash
+    from medanchor.core.header import Network
     from medanchor.core.proof import Proof
     from medanchor.core.verify import Attestation, Trust, Witness
 
-PROOF_SUFFIX = ".medproof"
 EXPORT_HINT = "the vault that stamped the record makes one: medanchor proof export"
+HEADERS_HINT = "get the network's headers again, up to today, from whom you trust: a chain made to deceive fails too"
 
 ProofFiles = Annotated[
-    list[Path] | None, typer.Option("--proof", metavar="FILE", help="The record's proof: needs no vault.")
+    list[Path] | None, typer.Option("--proof", metavar="FILE", help="The record's proof, or its .ots: needs no vault.")
 ]
 Headers = Annotated[
     Path | None,
@@ -56,6 +60,8 @@ def verify(
         if not proof:
             out.note("there is no vault here; using the proof that lies beside the record")
         verify_with_proof(paths, chosen, headers, signer or [], vault, out)
+    elif "-" in paths:
+        raise UsageError("a record on stdin is verified with its proof: give it with --proof", hint=EXPORT_HINT)
     elif headers or signer:
         raise UsageError("--headers and --signer say how to judge a proof: give it with --proof", hint=EXPORT_HINT)
     else:
@@ -71,35 +77,42 @@ def _chosen_proof(proofs: list[Path]) -> Path:
 
 
 def _proof_beside(paths: list[str], vault: Path | None) -> Path | None:
-    """Return the proof that lies beside a single record, for someone who has no vault to ask."""
-    candidate = Path(f"{paths[0]}{PROOF_SUFFIX}")
-    if len(paths) > 1 or vault is not None or not candidate.is_file():
+    """Return the proof that lies beside a single record, or else its .ots, for someone who has no vault to ask."""
+    from medanchor.records.walk import OTS_SUFFIX, PROOF_SUFFIX
+
+    candidates = [Path(paths[0] + os.fsdecode(suffix)) for suffix in (PROOF_SUFFIX, OTS_SUFFIX)]
+    beside = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if len(paths) > 1 or insists(vault) or beside is None:
         return None
-    return None if has_vault(vault_directory(vault)) else candidate
+    return None if has_vault(vault_directory(vault)) else beside
 
 
 def verify_with_proof(
     paths: list[str], file: Path, headers: Path | None, signers: list[Path], vault: Path | None, out: Output
 ) -> None:
     """Judge one record by one proof. Raises VerificationError, PendingError; exits with 3 at trust level 1."""
-    from medanchor.cli.words import attestation_fields, verdict_lines
-    from medanchor.core.proof import parse_proof
-    from medanchor.core.verify import TrustLevel
-    from medanchor.core.verify import verify as verify_proof
-
     if len(paths) != 1:
         raise UsageError(
             "expected one record for one proof", hint="without --proof, many are verified against the vault"
         )
+    data = read_input(file, what="proof")
     try:
-        parsed = parse_proof(read_input(file, what="proof"))
-        attestation = verify_proof(parsed, record_digest(paths[0]), _trust(parsed, headers, signers, vault, out))
-        if signers:
-            _check_signer(attestation, signers)
+        if looks_like_ots(file, data):
+            from medanchor.cli.ots import verify_with_ots
+
+            verify_with_ots(paths[0], data, headers, signers, vault, out)
+        else:
+            _tell(_attest(paths[0], data, headers, signers, vault, out), out)
     except VerificationError as error:
         if not out.json:
             out.result(f"NOT VERIFIED: step {error.step.value}, {error.step.name}: {error.message}")
         raise
+
+
+def _tell(attestation: "Attestation", out: Output) -> None:
+    from medanchor.cli.words import attestation_fields, verdict_lines
+    from medanchor.core.verify import TrustLevel
+
     verified = attestation.level is not TrustLevel.CONSISTENT
     verdict = "verified" if verified else "consistent"
     out.result(*verdict_lines(attestation), verdict=verdict, **attestation_fields(attestation))
@@ -108,14 +121,31 @@ def verify_with_proof(
         out.fail(PendingError("nothing outside the proof confirms its block", hint=hint))
 
 
-def _check_signer(attestation: "Attestation", signers: list[Path]) -> None:
-    """Step 3, its last part: whoever names the keys they trust means no other."""
-    from medanchor.cli.public_key import read_public_key
+def _attest(
+    record: str, data: bytes, headers: Path | None, signers: list[Path], vault: Path | None, out: Output
+) -> "Attestation":
+    """Return what the proof in `data` attests; all that needs no source of blocks is settled before one is asked."""
+    from medanchor.core.proof import parse_proof
+    from medanchor.core.verify import check_evidence, check_record
+    from medanchor.core.verify import verify as verify_proof
 
-    if attestation.key_id not in dict(map(read_public_key, signers)):
-        found = attestation.signer or f"the key {attestation.key_id.hex()[:16]}"
+    proof = parse_proof(data)
+    raw = record_digest(record)
+    check_record(proof, raw)
+    check_evidence(proof)
+    _check_signer(proof, signers)
+    return verify_proof(proof, raw, _trust(proof, headers, signers, vault, out))
+
+
+def _check_signer(proof: "Proof", signers: list[Path]) -> None:
+    """Step 3, its last part: whoever names the keys they trust means no other, also while nothing is anchored."""
+    from medanchor.cli.public_key import read_public_key
+    from medanchor.core.signature import key_id
+
+    found = key_id(proof.key)
+    if signers and found not in dict(map(read_public_key, signers)):
         raise VerificationError(
-            f"expected a key named with --signer, found a signature by {found}",
+            f"expected a key named with --signer, found a signature by the key {found.hex()[:16]}",
             step=Step.STATEMENT,
             hint="ask the signer for the key that 'medanchor key export' prints",
         )
@@ -134,21 +164,32 @@ def _trust(proof: "Proof", headers: Path | None, signers: list[Path], vault: Pat
 
 
 def _header_chain_witness(proof: "Proof", file: Path) -> "Witness | None":
-    from medanchor.chain.headers import check_headers, read_headers_file
-    from medanchor.core.verify import TrustLevel, Witness
-
     if proof.anchor is None:
         return None
-    chain = check_headers(read_headers_file(file), proof.anchor.network)
-    name = f"the header chain up to height {chain.tip_height}"
-    header = chain.at(proof.anchor.block.height)
-    return Witness(TrustLevel.HEADER_CHAIN, name, chain.network, chain.tip_height, header)
+    return header_chain_witnesses(file, proof.anchor.network, [proof.anchor.block.height])[proof.anchor.block.height]
+
+
+def header_chain_witnesses(file: Path, network: "Network | None", heights: "Sequence[int]") -> "dict[int, Witness]":
+    """Return what the headers in `file` say about `heights`; of the network they begin with if it is not given.
+
+    Raises ChainError if they are no chain: that is no fault of the proof.
+    """
+    from medanchor.chain.headers import check_headers, network_of, read_headers_file
+    from medanchor.core.verify import TrustLevel, Witness
+
+    try:
+        headers = read_headers_file(file)
+        chain = check_headers(headers, network or network_of(headers))
+    except VerificationError as error:
+        raise ChainError(f"the headers in {file} cannot be believed: {error.message}", hint=HEADERS_HINT) from None
+    name, tip = f"the header chain up to height {chain.tip_height}", chain.tip_height
+    return {height: Witness(TrustLevel.HEADER_CHAIN, name, chain.network, tip, chain.at(height)) for height in heights}
 
 
 def _vault_trust(proof: "Proof", vault: Path | None, out: Output) -> "tuple[dict[Hash, str], Witness | None]":
     """Return what the proof's own vault believes, if it is here; another vault's regtest chain has other blocks."""
     directory = vault_directory(vault)
-    if vault is None and not has_vault(directory):
+    if not insists(vault) and not has_vault(directory):
         return {}, None
     from medanchor.notary.prove import people, witnesses
 
@@ -160,7 +201,7 @@ def _vault_trust(proof: "Proof", vault: Path | None, out: Output) -> "tuple[dict
             known = witnesses(open_chain(store, 1) if heights else None, heights)
             return people(store), next(iter(known.values()), None)
     except MedanchorError as error:
-        if vault is not None:
+        if insists(vault):
             raise
         out.note(f"the vault here was not asked: {error.message}")
         return {}, None

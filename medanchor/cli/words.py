@@ -6,6 +6,7 @@ from medanchor.cli.context import time_text
 from medanchor.cli.output import plural
 
 if TYPE_CHECKING:
+    from medanchor.core.statement import Statement
     from medanchor.core.verify import Attestation
     from medanchor.vault.anchors import AnchorRow
 
@@ -22,18 +23,34 @@ CHEAP = {
 }
 
 
+def person(name: str, role: str) -> str:
+    """Return how a sentence calls the holder of a key: the name, and the role if there is one."""
+    return f"{name} ({role})" if role else name
+
+
+def follows_words(kind: str, entry: object) -> str:
+    """Return what a statement follows, and as what: "entry 3 as retraction"."""
+    return f"entry {entry} as {kind}"
+
+
+def follows_fields(statement: "Statement") -> list[dict[str, object]]:
+    """Return the JSON of what a statement says about earlier ones (docs/json.md)."""
+    return [{"entry": item.entry, "kind": item.kind, "reason": item.reason} for item in statement.follows]
+
+
 def regtest_remark() -> str:
     """Return what must be said with every result on regtest."""
     return f"mind: {CHEAP['regtest']}"
 
 
 def claim(attestation: "Attestation") -> str:
-    """Return the one sentence: what existed, by when, in which block, signed by whom as what."""
+    """Return the one sentence: what existed, by when, in which block, signed by whom as what, and about what."""
     signer = attestation.signer or f"the key {attestation.key_id.hex()[:16]}"
+    follows = "".join(f", following {follows_words(item.kind, item.entry)}" for item in attestation.statement.follows)
     return (
         f"the record existed, unchanged, no later than about {time_text(attestation.time)},"
         f" block {attestation.height} on {attestation.network}, {plural(attestation.confirmations, 'confirmation')};"
-        f" signed by {signer} as {attestation.statement.meaning} on {attestation.statement.time}"
+        f" signed by {signer} as {attestation.statement.meaning} on {attestation.statement.time}{follows}"
     )
 
 
@@ -73,6 +90,7 @@ def attestation_fields(attestation: "Attestation") -> dict[str, object]:
             "network": attestation.network.value,
             "time": time_text(attestation.time),
         },
+        "follows": follows_fields(attestation.statement),
         "meaning": attestation.statement.meaning,
         "signer": {"key_id": attestation.key_id.hex(), "name": attestation.signer},
         "stamped": attestation.statement.time,

@@ -1,4 +1,4 @@
-"""Exporting proofs: one file a record, 0600, never over another record's."""
+"""Exporting proofs: one file a record, or two with its .ots, 0600, never over another record's."""
 
 import contextlib
 import os
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from medanchor.core.proof import serialise_proof
+from medanchor.core.proof import Proof, serialise_proof
 from medanchor.errors import UsageError
 from medanchor.notary.examine import Finding, Verdict
 from medanchor.notary.prove import Prover
-from medanchor.records.walk import PROOF_SUFFIX
+from medanchor.records.walk import OTS_SUFFIX, PROOF_SUFFIX
 from medanchor.vault import private
 
 MODE = stat.S_IRUSR | stat.S_IWUSR
@@ -21,32 +21,55 @@ DRAFT = os.fsencode(private.DRAFT)
 
 @dataclass(slots=True)
 class Exported:
-    """What an export did: how many proofs it wrote, how many of them are pending, and what it could not prove."""
+    """What an export did: how many proofs it wrote, how many of them are pending, and what it could not prove.
+
+    `timestamps` counts the .ots files it wrote; `too_long` are the records whose proofs the format cannot hold.
+    """
 
     written: int = 0
     pending: int = 0
     unproved: list[Finding] = field(default_factory=list)
+    timestamps: int = 0
+    too_long: list[Finding] = field(default_factory=list)
 
 
-def export(prover: Prover, findings: list[Finding], directory: Path | None, *, replace: bool) -> Exported:
+def export(
+    prover: Prover, findings: list[Finding], directory: Path | None, *, replace: bool, ots: bool = False
+) -> Exported:
     """Write the proof of each record in `findings` that is as it was stamped; beside it, or in `directory`.
 
-    Records of one name from different folders keep apart in `directory`: the part of their paths that differs becomes
-    folders. Raises UsageError, before anything is written, if a proof is there already and `replace` is not set.
+    With `ots`, each that is anchored also as an OpenTimestamps file, named as its own client looks for it. Records of
+    one name from different folders keep apart in `directory`: the part of their paths that differs becomes folders.
+    Raises UsageError, before anything is written, if a proof is there already and `replace` is not set.
     """
     result = Exported(unproved=[finding for finding in findings if not _provable(finding)])
     targets = list(_targets([finding for finding in findings if _provable(finding)], directory))
-    if not replace and (there := sum(os.path.lexists(target) for _, target in targets)):
+    suffixes = (PROOF_SUFFIX, OTS_SUFFIX) if ots else (PROOF_SUFFIX,)
+    if not replace and (there := sum(os.path.lexists(target + suffix) for _, target in targets for suffix in suffixes)):
         raise UsageError(f"{there:,} of these proofs are there already", hint="replace them with --force")
     for folder in {os.path.dirname(target) for _, target in targets}:
         private.sweep(Path(os.fsdecode(folder)))
     for finding, target in targets:
         if finding.place is not None:
             proof = prover.proof(finding.place)
-            _write(target, serialise_proof(proof))
+            if ots and proof.anchor:
+                _write_ots(finding, proof, target, result)
+            _write(target + PROOF_SUFFIX, serialise_proof(proof))
             result.written += 1
             result.pending += proof.anchor is None
     return result
+
+
+def _write_ots(finding: Finding, proof: Proof, target: bytes, result: Exported) -> None:
+    from medanchor.interop.ots import detached
+
+    try:
+        data = detached(proof)
+    except UsageError:
+        result.too_long.append(finding)
+    else:
+        _write(target + OTS_SUFFIX, data)
+        result.timestamps += 1
 
 
 def _provable(finding: Finding) -> bool:
@@ -54,14 +77,14 @@ def _provable(finding: Finding) -> bool:
 
 
 def _targets(findings: list[Finding], directory: Path | None) -> Iterator[tuple[Finding, bytes]]:
-    """Return where each proof goes."""
+    """Return where each proof goes, without the suffix."""
     if directory is None:
-        yield from ((finding, finding.path + PROOF_SUFFIX) for finding in findings)
+        yield from ((finding, finding.path) for finding in findings)
         return
     folders = {os.path.dirname(finding.path) for finding in findings}
     common = os.path.commonpath(folders) if folders else b""
     for finding in findings:
-        yield finding, os.path.join(os.fsencode(directory), os.path.relpath(finding.path, common)) + PROOF_SUFFIX
+        yield finding, os.path.join(os.fsencode(directory), os.path.relpath(finding.path, common))
 
 
 def _write(target: bytes, data: bytes) -> None:

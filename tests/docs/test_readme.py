@@ -110,6 +110,7 @@ def test_the_plain_way_for_users_makes_a_vault_and_says_so(tmp_path):
 def test_every_command_and_exit_code_stands_in_the_readme():
     from medanchor import errors
     from medanchor.cli.main import app
+    from medanchor.cli.output import EXIT_BROKEN_PIPE
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     names = [command.name or command.callback.__name__ for command in app.registered_commands]
@@ -117,7 +118,7 @@ def test_every_command_and_exit_code_stands_in_the_readme():
         assert re.search(rf"^\| `{name}\b", readme, re.MULTILINE), name
     codes = {int(code) for cell in re.findall(r"^\| ([\d, ]+) \| ", readme, re.MULTILINE) for code in cell.split(",")}
     classes = [value for value in vars(errors).values() if isinstance(value, type) and hasattr(value, "exit_code")]
-    assert codes == {0, 130} | {value.exit_code for value in classes} - {1}
+    assert codes == {0, 130, EXIT_BROKEN_PIPE} | {value.exit_code for value in classes} - {1}
 
 
 @pytest.mark.parametrize("page", PROSE)

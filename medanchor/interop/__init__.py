@@ -1,0 +1,1 @@
+"""Evidence in other people's formats."""
