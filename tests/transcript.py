@@ -56,9 +56,11 @@ def run(*args: str | Path, env: Mapping[str, str | None] | None = None, stdin: b
     return Transcript(done.exit_code, done.stdout, done.stderr)
 
 
-def spawn(*args: str | bytes | Path, env: Mapping[str, str] | None = None, **options: object) -> Transcript:
-    """Run a command as a process of its own, without a terminal."""
-    command = [sys.executable, "-m", "medanchor", *args]
+def spawn(
+    *args: str | bytes | Path, env: Mapping[str, str] | None = None, under: Sequence[str] = (), **options: object
+) -> Transcript:
+    """Run a command as a process of its own, without a terminal, started by the command `under`."""
+    command = [*under, sys.executable, "-m", "medanchor", *args]
     options = {"stdin": subprocess.DEVNULL, "timeout": 60} | options
     if "input" in options:
         del options["stdin"]

@@ -26,7 +26,7 @@ def anchor(
     """
     out = Output(json, quiet, verbose)
     with open_store(vault) as store:
-        tell_anchor(store, run_anchor(store), out)
+        tell_anchor(run_anchor(store), out)
 
 
 def run_anchor(store: "Store") -> "AnchorResult":
@@ -38,29 +38,31 @@ def run_anchor(store: "Store") -> "AnchorResult":
     return anchor_ledger(store, chain, chain, time=now_text(), confirmations=confirmations)
 
 
-def tell_anchor(store: "Store", result: "AnchorResult", out: Output) -> None:
-    """Say what a run of `anchor` did."""
-    size = store.size()
+def tell_anchor(result: "AnchorResult", out: Output) -> None:
+    """Say what a run of `anchor` did: what it sent for the first time, and what an earlier run had begun."""
     if result.newest is None:
-        out.result("nothing to anchor: the ledger is empty", **anchor_fields(result, size))
+        out.result("nothing to anchor: the ledger is empty", **anchor_fields(result))
         return
-    lines = [anchor_sentence(result.newest) if result.made else f"nothing to do: {plural(size, 'entry')} anchored"]
-    if result.reorganised:
-        lines.append(f"{plural(len(result.reorganised), 'anchor')} had been reorganised away and was made again")
-    if result.made or result.finished:
+    sent = result.made or result.finished
+    entries = plural(result.newest.size, "entry")
+    lines = [anchor_sentence(result.newest) if sent else f"nothing to do: {entries} anchored"]
+    if gone := len(result.reorganised):
+        again = "was made again" if gone == 1 else "were made again"
+        lines.append(f"{plural(gone, 'anchor')} had been reorganised away and {again}")
+    if sent:
         lines.append(regtest_remark())
-    out.result(*lines, **anchor_fields(result, size))
+    out.result(*lines, **anchor_fields(result))
 
 
-def anchor_fields(result: "AnchorResult", size: int) -> dict[str, object]:
-    """Return the JSON of a run of `anchor`."""
+def anchor_fields(result: "AnchorResult") -> dict[str, object]:
+    """Return the JSON of a run of `anchor`; what was stamped while it ran is not counted, as it is not anchored."""
     from medanchor.core.hashes import display
     from medanchor.notary.anchor import transaction_id
 
     row = result.newest
     return {
-        "anchored": result.made,
-        "entries": size,
+        "anchored": result.made or bool(result.finished),
+        "entries": row.size if row else 0,
         "finished": len(result.finished),
         "reorganised": len(result.reorganised),
         "height": row.evidence.block.height if row and row.evidence else None,

@@ -3,21 +3,33 @@
 import os
 import shutil
 import sys
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medanchor import __version__
 from medanchor.cli import options
-from medanchor.cli.context import has_chain, key_name, open_chain, open_config, open_store, vault_directory
+from medanchor.cli.context import (
+    has_chain,
+    key_name,
+    open_chain,
+    open_config,
+    open_store,
+    time_text,
+    vault_directory,
+)
 from medanchor.cli.output import Output, plural
-from medanchor.errors import MedanchorError, VaultError
+from medanchor.errors import ChainError, MedanchorError, VaultError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from medanchor.vault.store import Store
 
 LOW_SPACE = 500_000_000
+CLOCK_SLACK = 60
+"""Seconds by which this clock may be behind what was written down before: clocks are set back a little now and then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +50,7 @@ def doctor(
 ) -> None:
     """Say what is wrong here, and what mends it.
 
-    It looks at permissions, configuration, keys, disk space and chain, and says which versions run.
+    It looks at permissions, configuration, keys, disk space, clock and chain, and says which versions run.
 
     Example: medanchor doctor
     """
@@ -54,6 +66,7 @@ def doctor(
             ),
             ("keys", _keys),
             ("disk", _disk),
+            ("clock", _clock),
             ("chain", _chain),
         ]
         diagnoses = [_diagnose(name, check, store) for name, check in checks]
@@ -70,6 +83,9 @@ def _diagnose(name: str, check: "Callable[[Store], str]", store: "Store") -> Dia
         return Diagnosis(name, True, check(store))
     except MedanchorError as error:
         return Diagnosis(name, False, error.message, error.hint)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        return Diagnosis(name, False, f"it cannot be looked at: {reason}", "run it again, as the user it belongs to")
 
 
 def _lines(diagnosis: Diagnosis) -> list[str]:
@@ -83,7 +99,8 @@ def _permissions(store: "Store") -> str:
 
     paths = [store.directory, *sorted(store.directory.rglob("*"))]
     for path in paths:
-        check_private(path)
+        with suppress(FileNotFoundError):  # another command has just ended, and SQLite has tidied up after it
+            check_private(path)
     return f"all {len(paths)} files and folders are their owner's alone"
 
 
@@ -108,8 +125,32 @@ def _disk(store: "Store") -> str:
     return f"{free / 1e9:.1f} GB free"
 
 
+def _clock(store: "Store") -> str:
+    """Compare this machine's clock with the newest times written down; a clock that is ahead looks like a right one."""
+    now = int(time.time())
+    for what, known in _newest_times(store):
+        if known > time_text(now + CLOCK_SLACK):
+            raise VaultError(
+                f"expected it to be past {known}, the time of the newest {what}, found {time_text(now)}",
+                hint="set the clock, and see that it stays right: timedatectl set-ntp true",
+            )
+    return f"{time_text(now)}, not earlier than anything written here"
+
+
+def _newest_times(store: "Store") -> "Iterator[tuple[str, str]]":
+    from medanchor.core.header import Header
+    from medanchor.vault.anchors import list_anchors
+
+    if size := store.size():
+        yield "statement", store.entry(size - 1).statement.time
+    if anchors := list_anchors(store):
+        yield "anchor", anchors[-1].prepared
+    if has_chain(store):
+        with suppress(ChainError):  # what it lacks is told by the look at the chain
+            yield "block", time_text(Header.parse(open_chain(store, 1).tip().header).time)
+
+
 def _chain(store: "Store") -> str:
-    from medanchor.cli.context import time_text
     from medanchor.core.header import Header
 
     if not has_chain(store):

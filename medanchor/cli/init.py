@@ -19,7 +19,7 @@ NetworkName = Annotated[
 KeyName = Annotated[str, typer.Option("--key", metavar="NAME", help="The first key's file name.")]
 Label = Annotated[str, typer.Option("--name", metavar="WHO", help="Who holds it, as people read it: Dr A. Example.")]
 Role = Annotated[str, typer.Option("--role", metavar="ROLE", help="What they are: physician.")]
-Ask = Annotated[bool, typer.Option("--passphrase", help="Ask for a passphrase that seals the key.")]
+Ask = Annotated[bool, typer.Option("--passphrase", help="Ask for a passphrase that encrypts the key.")]
 
 
 def init(
@@ -47,10 +47,10 @@ def init(
     secret = new_passphrase(passphrase_file, ask=passphrase)
     new = NewVault(origin or new_origin(), chain, key, name or key, role, secret)
     create_vault(directory, new)
-    sealed = "sealed with a passphrase" if secret else "in a file that only you can read"
+    kept = "encrypted with a passphrase" if secret else "in a file that only you can read"
     out.result(
         f"made the vault {directory}",
-        f"ledger {new.origin} on {new.network}; key {key} of {new.label}, {sealed}",
+        f"ledger {new.origin} on {new.network}; key {key} of {new.label}, {kept}",
         "back it up whenever you stamp: without its salts no proof can be made again",
         vault=str(directory),
         origin=new.origin,

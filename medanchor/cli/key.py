@@ -84,7 +84,7 @@ def rotate(
 ) -> None:
     """Make a successor for a key and sign with it from now on.
 
-    Holder and role stay the same. What the old one signed stays valid.
+    Holder and role stay the same, and one with a passphrase gets one again. What the old one signed stays valid.
 
     Example: medanchor key rotate default
     """
@@ -93,7 +93,8 @@ def rotate(
     with open_store(vault) as store:
         old = read_key(store.directory, key)
         successor = _successor(key, list_keys(store.directory))
-        made = _make(store, successor, old.label, old.role, new_passphrase(passphrase_file, ask=passphrase))
+        secret = new_passphrase(passphrase_file, ask=passphrase or old.locked is not None)
+        made = _make(store, successor, old.label, old.role, secret)
         _choose(store, made.name)
     line = (
         f"made the key {made.name} of {made.person} and chose it; {key} is kept, destroy its file to retire it for good"

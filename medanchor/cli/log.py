@@ -35,7 +35,7 @@ def log(
 
 
 def _entries(store: "Store", limit: int) -> Iterator[dict[str, object]]:
-    from medanchor.core.statement import parse_envelope
+    from medanchor.cli.words import follows_fields
     from medanchor.notary.prove import people
     from medanchor.vault.anchors import list_anchors
 
@@ -43,7 +43,7 @@ def _entries(store: "Store", limit: int) -> Iterator[dict[str, object]]:
     anchors = [(row.size, row.evidence.block.height) for row in list_anchors(store) if row.evidence]
     size = store.size()
     for entry in range(size - 1, max(size - limit, 0) - 1, -1):
-        envelope = parse_envelope(store.envelope(entry))
+        envelope = store.entry(entry)
         statement = envelope.statement
         yield {
             "entry": entry,
@@ -51,17 +51,21 @@ def _entries(store: "Store", limit: int) -> Iterator[dict[str, object]]:
             "signer": names.get(envelope.key_id, envelope.key_id.hex()[:16]),
             "meaning": statement.meaning,
             "records": statement.records,
-            "follows": [{"entry": item.entry, "kind": item.kind, "reason": item.reason} for item in statement.follows],
+            "follows": follows_fields(statement),
             "height": next((height for covered, height in anchors if covered > entry), None),
         }
 
 
 def _line(entry: dict[str, object]) -> str:
+    from medanchor.cli.words import follows_words
+
     height = entry["height"]
     where = "waiting for an anchor" if height is None else f"anchored in block {height}"
     follows = entry["follows"]
     after = (
-        "".join(f", {item['kind']} to entry {item['entry']}" for item in follows) if isinstance(follows, list) else ""
+        "".join(f", following {follows_words(item['kind'], item['entry'])}" for item in follows)
+        if isinstance(follows, list)
+        else ""
     )
     records = plural(int(str(entry["records"])), "record")
     return f"{entry['entry']:>6}  {entry['time']}  {records} as {entry['meaning']} by {entry['signer']}{after}; {where}"

@@ -15,7 +15,8 @@ from medanchor.errors import MedanchorError, UsageError
 
 EPILOG = (
     "Exit codes: 0 done, verified; 2 usage; 3 pending, or nothing outside the proof confirms the block; 4 changed,"
-    " missing or forged; 5 vault; 6 chain; 7 wallet; 8 never stamped; 9 some inputs could not be read; 130 interrupted."
+    " missing or forged; 5 vault; 6 chain; 7 wallet; 8 never stamped; 9 some inputs could not be read; 130 interrupted;"
+    " 141 whoever read the output went away."
 )
 
 

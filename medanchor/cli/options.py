@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from medanchor.cli.context import VAULT
+
 Vault = Annotated[
     Path | None,
-    typer.Option("--vault", envvar="MEDANCHOR_VAULT", metavar="DIR", help="The vault; default: this user's own."),
+    typer.Option("--vault", envvar=VAULT, metavar="DIR", help="The vault; default: this user's own."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of sentences.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors and warnings.")]

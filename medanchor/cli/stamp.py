@@ -19,9 +19,10 @@ from medanchor.cli.context import (
     open_store,
     vault_directory,
 )
-from medanchor.cli.output import Output, plural
+from medanchor.cli.output import Output, error_fields, plural
 from medanchor.cli.records import any_unreadable, collect, problem_fields, problem_lines, read_list, stdin_digest
-from medanchor.errors import PartialError, UnknownRecordError, UsageError
+from medanchor.cli.words import person
+from medanchor.errors import MedanchorError, PartialError, UnknownRecordError, UsageError
 
 if TYPE_CHECKING:
     from medanchor.core.statement import Follows
@@ -108,12 +109,22 @@ def _stamp(
     if not out.json:
         out.result(*_lines(result, request, signer, problems, anchored=anchor))
     if anchor:
-        anchored = run_anchor(store)
-        fields["anchor"] = anchor_fields(anchored, store.size())
-        if not out.json:
-            tell_anchor(store, anchored, out)
+        fields |= _anchor(store, fields, out)
     if out.json:
         out.result(**fields)
+
+
+def _anchor(store: "Store", fields: dict[str, object], out: Output) -> dict[str, object]:
+    """Anchor what was stamped, and return the JSON of that; if it fails, the stamp stands and a script is told both."""
+    try:
+        anchored = run_anchor(store)
+    except MedanchorError as error:
+        if out.json:
+            out.result(**fields, error=error_fields(error))
+        out.fail(error)
+    if not out.json:
+        tell_anchor(anchored, out)
+    return {"anchor": anchor_fields(anchored)}
 
 
 def _chosen(paths: list[str], files_from: Path | None, digests: list[str]) -> list[bytes]:
@@ -161,9 +172,10 @@ def _collect(
     """Return the digests of all that was named, and what gives no record."""
     from medanchor.records.digest import Hashed
 
-    piped = [Hashed(b"", [b""], _digest(text)) for text in dict.fromkeys(digests)]
+    nameless = [_digest(text) for text in digests]
     if STDIN.encode() in chosen:
-        piped.append(Hashed(b"", [b""], stdin_digest()))
+        nameless.append(stdin_digest())
+    piped = [Hashed(b"", [b""], raw) for raw in dict.fromkeys(nameless)]  # nameless bytes are one record, not two
     found, problems = collect([path for path in chosen if path != STDIN.encode()], out, follow=follow, vault=vault)
     return piped + found, problems
 
@@ -181,10 +193,10 @@ def _digest(text: str) -> bytes:
 def _lines(
     result: "StampResult", request: "StampRequest", signer: "Signer", problems: list["Problem"], *, anchored: bool
 ) -> Iterator[str]:
-    person = f"{signer.label} ({signer.role})" if signer.role else signer.label
+    holder = person(signer.label, signer.role)
     if result.entry is not None:
         waiting = "" if anchored else ", waiting for the next 'medanchor anchor'"
-        yield f"{plural(result.records, 'record')} stamped as {request.meaning} by {person}{waiting}"
+        yield f"{plural(result.records, 'record')} stamped as {request.meaning} by {holder}{waiting}"
     elif result.unchanged:
         yield "nothing new to stamp"
     if result.unchanged:

@@ -59,7 +59,6 @@ class _Standing:
     """What the ledger and its anchors look like at this moment."""
 
     def __init__(self, store: "Store") -> None:
-        from medanchor.core.statement import parse_envelope
         from medanchor.vault.anchors import list_anchors
 
         self.store = store
@@ -70,7 +69,7 @@ class _Standing:
         self.covered = max((row.size for row in self.confirmed), default=0)
         self.waiting_for = timedelta()
         if self.covered < self.size:
-            oldest = parse_envelope(store.envelope(self.covered)).statement.time
+            oldest = self.store.entry(self.covered).statement.time
             stamped = datetime.strptime(oldest, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
             self.waiting_for = max(datetime.fromtimestamp(time.time(), UTC) - stamped, timedelta())
 

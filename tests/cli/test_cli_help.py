@@ -9,6 +9,7 @@ from transcript import run
 
 from medanchor import errors
 from medanchor.cli.main import app
+from medanchor.cli.output import EXIT_BROKEN_PIPE
 
 
 def commands(group=None, path=()):
@@ -78,6 +79,7 @@ def test_the_help_lists_every_exit_code():
     for code in {cls.exit_code for cls in classes} - {1}:
         assert f" {code} " in text
     assert "130 interrupted" in text
+    assert f"{EXIT_BROKEN_PIPE} whoever read the output went away" in text
 
 
 def test_no_arguments_show_the_help_and_are_wrong_usage():

@@ -6,12 +6,15 @@ import re
 import shlex
 import sqlite3
 import subprocess
+import time
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 from transcript import run, spawn
 from world import surroundings, write_visit
+
+from medanchor.chain.embedded import EmbeddedChain
 
 PAGE = (Path(__file__).parents[2] / "docs" / "json.md").read_text("utf-8")
 SCENARIO = """
@@ -32,12 +35,21 @@ proof inspect pending/letter.txt.medproof
 verify visit/letter.txt --proof pending/letter.txt.medproof
 anchor
 stamp visit/letter.txt --follows 0 --anchor
+!echo late > visit/late.txt
+stamp visit/late.txt --follows 0 --follows-as late-entry --anchor
 status
 log --limit 1
 proof export visit -o proofs
 proof export visit -o proofs
+proof export visit -o with-ots --ots
+proof inspect with-ots/letter.txt.ots
+verify visit/letter.txt --proof with-ots/letter.txt.ots
+verify visit/letter.txt --proof with-ots/letter.txt.ots --vault elsewhere
+verify visit/image.dcm --proof with-ots/letter.txt.ots
 proof inspect proofs/letter.txt.medproof
+proof inspect proofs/late.txt.medproof
 proof inspect visit/letter.txt
+verify visit/late.txt --proof proofs/late.txt.medproof
 verify visit/letter.txt --proof proofs/letter.txt.medproof
 verify visit/letter.txt --proof proofs/letter.txt.medproof --vault elsewhere
 verify visit/image.dcm --proof proofs/letter.txt.medproof
@@ -47,6 +59,7 @@ chain show
 chain check
 chain export headers.bin
 chain export visit
+verify visit/letter.txt --proof with-ots/letter.txt.ots --headers headers.bin
 verify visit/letter.txt --proof proofs/letter.txt.medproof --headers headers.bin
 !echo changed > visit/letter.txt
 !rm visit/image.dcm
@@ -82,11 +95,19 @@ SEEN_BELOW = {
     "bundles[].failure",
     "records[].later_entry",
     "damage[]",
+    "reorganised[]",
+    "findings[].later_entry",
+    "error",
+    "not_judged[]",
+    "calendars[]",
+    "others[]",
     *(f"problems[].{name}" for name in ("reason", "severity", "path")),
 }
 
 
 def section(command: str, words: list[str]) -> str:
+    if any(word.endswith(".ots") for word in words):
+        return f"`medanchor {command}`, with an OpenTimestamps file"
     if "--proof" in words:
         return "`medanchor verify`, with a proof"
     return {"verify": "`medanchor verify`, with the vault"}.get(command, f"`medanchor {command}`")
@@ -181,7 +202,7 @@ def test_every_example_on_the_page_has_only_documented_members():
 def test_a_pending_bundle_tells_why_and_an_earlier_version_tells_of_the_later():
     assert run("stamp", "visit").code == 0
     value = run("verify", "visit", "--json").json
-    assert value["bundles"][0]["failure"] == "the proof is not anchored yet"
+    assert value["bundles"][0]["failure"] == "not anchored yet"
     first = Path("visit/letter.txt").read_bytes()
     Path("visit/letter.txt").write_bytes(b"second")
     assert run("stamp", "visit").code == 0
@@ -208,6 +229,20 @@ def test_an_audit_tells_damage_and_what_it_could_not_read(monkeypatch):
     assert "DAMAGED: " in done.out
     assert "the records on disk were not read" in done.out
     assert run("audit", "--quiet").err.startswith("medanchor: warning: ")
+
+
+def test_an_audit_tells_an_earlier_version_and_a_reorganisation():
+    first = Path("visit/letter.txt").read_bytes()
+    assert run("stamp", "visit", "--anchor").code == 0
+    Path("visit/letter.txt").write_bytes(b"second")
+    assert run("stamp", "visit").code == 0
+    Path("visit/letter.txt").write_bytes(first)
+    done = run("audit", "--json")
+    assert (done.code, done.json["findings"]) == (4, [{"verdict": "unchanged", "entry": 0, "later_entry": 1}])
+    Path("visit/letter.txt").write_bytes(b"second")
+    EmbeddedChain(Path("home/.local/share/medanchor/chain"), now=lambda: int(time.time())).reorg(6)
+    done = run("audit", "--json")
+    assert (done.code, done.json["reorganised"], done.json["damage"]) == (3, [1], [])
 
 
 def refuse(_name, _folder):

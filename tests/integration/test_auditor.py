@@ -3,11 +3,14 @@
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from transcript import Transcript
 from world import surroundings
+
+from medanchor.chain.embedded import EmbeddedChain
 
 
 @pytest.fixture
@@ -55,12 +58,22 @@ def test_headers_make_it_verified(machine):
     assert machine("verify", "letter.txt", *PROOF, "--headers", "headers.bin", "--json").json["trust"]["level"] == 2
 
 
-def test_headers_of_another_chain_contradict_it(machine, tmp_path):
+def test_headers_that_are_no_chain_say_nothing_about_the_proof(machine, tmp_path):
     data = bytearray((tmp_path / "headers.bin").read_bytes())
     data[80 * 103 + 70] ^= 1  # the time of the block after the anchor's
     (tmp_path / "headers.bin").write_bytes(data)
     done = machine("verify", "letter.txt", *PROOF, "--headers", "headers.bin")
-    assert (done.code, done.out[:12]) == (4, "NOT VERIFIED")
+    assert (done.code, done.out) == (6, "")
+    assert "the headers in headers.bin cannot be believed" in done.err
+
+
+def test_headers_of_another_chain_contradict_it(machine, tmp_path):
+    chain = EmbeddedChain(tmp_path / "another", now=lambda: int(time.time()))
+    chain.mine(10)
+    headers = chain.headers(range(chain.tip().height + 1))
+    (tmp_path / "headers.bin").write_bytes(b"".join(headers))
+    done = machine("verify", "letter.txt", *PROOF, "--headers", "headers.bin")
+    assert (done.code, done.out[:27]) == (4, "NOT VERIFIED: step 8, TRUST")
 
 
 def test_one_byte_is_seen(machine, tmp_path):

@@ -119,6 +119,7 @@ def test_no_canary_comes_out(canaries, tmp_path):
     assert listen("stamp", "records", "--again", "--anchor") == 0
     assert listen("verify", "records") == 0
     assert listen("proof", "export", "records", "-o", "proofs", "--force") == 0
+    assert listen("proof", "export", "records", "-o", "timestamps", "--ots", "--force") == 0
     for command in (["status"], ["log"], ["audit"], ["doctor"], ["chain", "show"], ["key", "list"]):
         assert listen(*command) == 0
 
@@ -126,6 +127,10 @@ def test_no_canary_comes_out(canaries, tmp_path):
     proofs = sorted(path for path in Path("proofs").rglob("*") if path.is_file())
     assert len(proofs) == len(files)
     heard += [("a proof", path.read_bytes()) for path in proofs]
+    timestamps = sorted(Path("timestamps").rglob("*.ots"))
+    assert len(timestamps) == len(files)
+    heard += [("an .ots", path.read_bytes()) for path in timestamps]
+    Path("timestamp").write_bytes(timestamps[0].read_bytes())
     heard += [("a statement", base64.b64decode(json.loads(path.read_bytes())["statement"])) for path in proofs]
     heard += [
         ("its payload", base64.b64decode(json.loads(data)["payload"])) for told, data in heard if told == "a statement"
@@ -162,6 +167,10 @@ def go_wrong(listen, files: list[Path], proofs: list[Path]) -> None:
     Path("cut").write_bytes(proofs[0].read_bytes()[:-500])
     assert listen("verify", "record", "--proof", "other") == 4
     assert listen("verify", "record", "--proof", "cut") == 4
+    assert listen("verify", "record", "--proof", "timestamp") == 0
+    assert listen("proof", "inspect", "timestamp") == 0
+    Path("cut-timestamp").write_bytes(Path("timestamp").read_bytes()[:-9])
+    assert listen("verify", "record", "--proof", "cut-timestamp") == 4
     assert listen("proof", "inspect", "cut") == 4
     assert listen("proof", "export", "records", "-o", "proofs") == 2
     content = files[0].read_bytes()
