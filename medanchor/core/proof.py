@@ -1,6 +1,7 @@
 """The proof file: what it holds, a parser that accepts one spelling only, and the bytes it is written as."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -106,22 +107,25 @@ def parse_proof(data: bytes) -> Proof:
 
 
 def serialise_proof(proof: Proof) -> bytes:
-    """Return the one way to write `proof`: JSON, keys sorted, no insignificant white space, newline at the end."""
-    tree: dict[str, object] = {
-        "bundle": _position_tree(proof.bundle),
-        "ledger": {**_position_tree(proof.ledger), "origin": proof.origin},
-        "record": {
-            "components": [digest.hex() for digest in proof.record.components],
-            "kind": proof.record.kind,
-            "raw": proof.record.raw.hex(),
-            "salt": proof.record.salt.hex(),
-        },
-        "signer": {"key": to_base64(proof.key)},
-        "statement": to_base64(proof.envelope),
-        "version": VERSION,
-    }
+    """Return the one way to write `proof`: JSON, keys sorted, no insignificant white space, newline at the end.
+
+    What is inside needs no escape but the origin, so it is written out here: a third of the time of a JSON encoder.
+    """
+    bundle, ledger, record = proof.bundle, proof.ledger, proof.record
     head = b"{" if proof.anchor is None else b'{"anchor":' + serialise_anchor(proof.anchor) + b","
-    return head + canonical_json(tree)[1:] + b"\n"
+    rest = (
+        f'"bundle":{{"index":{bundle.index},"path":{_hex_list(bundle.path)},"size":{bundle.size}}},'
+        f'"ledger":{{"index":{ledger.index},"origin":{json.dumps(proof.origin)},'
+        f'"path":{_hex_list(ledger.path)},"size":{ledger.size}}},'
+        f'"record":{{"components":{_hex_list(record.components)},"kind":{record.kind},'
+        f'"raw":"{record.raw.hex()}","salt":"{record.salt.hex()}"}},'
+        f'"signer":{{"key":"{to_base64(proof.key)}"}},"statement":"{_base64_of(proof.envelope)}","version":{VERSION}}}\n'
+    )
+    return head + rest.encode("ascii")
+
+
+def _hex_list(values: Sequence[bytes]) -> str:
+    return '["' + '","'.join([value.hex() for value in values]) + '"]' if values else "[]"
 
 
 @lru_cache(maxsize=64)
@@ -205,8 +209,7 @@ def _proof(value: object, anchor: Anchor | None) -> Proof:
             hint="a newer medanchor made this proof; use that version to verify it",
         )
     ledger = members(tree["ledger"], "index", "origin", "path", "size")
-    envelope = from_base64(tree["statement"])
-    parse_envelope(envelope)  # malformed is malformed, however well the rest verifies
+    envelope = _envelope(text(tree["statement"]))
     return Proof(
         record=_record(tree["record"]),
         bundle=_position(members(tree["bundle"], "index", "path", "size")),
@@ -278,5 +281,12 @@ def _list(value: object, most: int) -> list[object]:
     return value
 
 
-def _position_tree(position: Position) -> dict[str, object]:
-    return {"index": position.index, "path": [node.hex() for node in position.path], "size": position.size}
+@lru_cache(maxsize=16)
+def _envelope(spelled: str) -> bytes:
+    """Return the envelope that `spelled` is in Base64; remembered, because the records of a bundle share it."""
+    envelope = from_base64(spelled)
+    parse_envelope(envelope)  # malformed is malformed, however well the rest verifies
+    return envelope
+
+
+_base64_of = lru_cache(maxsize=16)(to_base64)
