@@ -1,0 +1,1 @@
+"""What speaks to other machines, and believes none of them: bounded in size and in time."""
