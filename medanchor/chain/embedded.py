@@ -30,7 +30,7 @@ _MEDIAN_SPAN = 11
 
 
 class EmbeddedChain:
-    """A `Chain` and, as it pays itself, a `Wallet` too, kept in `directory`. Nothing is opened before it is needed.
+    """A `Chain` that also pays for what it is given, kept in `directory`. Nothing is opened before it is needed.
 
     `now` tells the time in seconds since 1970; `confirmations`, at least 1, is how deep `submit` buries a transaction,
     its own block included. Any number of processes may use one directory: each operation waits for its turn.
@@ -38,6 +38,7 @@ class EmbeddedChain:
 
     network = Network.REGTEST
     name = "the embedded regtest chain"
+    mines = True
 
     def __init__(self, directory: Path, *, now: Callable[[], int], confirmations: int = CONFIRMATIONS) -> None:
         self._directory = directory
@@ -103,6 +104,13 @@ class EmbeddedChain:
                 self._grow(kernel, tip, _batches(self._confirmations, [transaction]))
             else:
                 self._grow(kernel, tip, _batches(self._confirmations - (tip - height + 1)))
+
+    def pending(self, _transaction: bytes) -> bool:
+        """Return False: here a transaction is mined at once."""
+        return False
+
+    def fee_rate(self, _blocks: int) -> None:
+        """Return None: blocks cost nothing here."""
 
     def mine(self, count: int = 1, transactions: Sequence[bytes] = ()) -> None:
         """Mine `count` blocks; the first one holds `transactions`, the others are empty.

@@ -5,6 +5,7 @@ All it says can be checked by hashing, and is, except one thing: which chain is 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Protocol
 
 from medanchor.core.header import Network
@@ -23,7 +24,7 @@ class Tip:
 
 
 class Chain(Protocol):
-    """A source of blocks: the embedded chain today; anything that can answer these four questions.
+    """A source of blocks: the embedded chain, a node, a server; anything that can answer these questions.
 
     Each call is complete in itself: nothing stays open between two of them, and each sees one best chain throughout.
     Every one of them raises ChainError if the source cannot be reached or contradicts itself.
@@ -37,6 +38,11 @@ class Chain(Protocol):
     @property
     def name(self) -> str:
         """What a verifier who relied on it names: "verified by NAME"."""
+        ...
+
+    @property
+    def mines(self) -> bool:
+        """Whether `submit` itself makes the blocks that confirm a transaction: then nothing ever waits."""
         ...
 
     def tip(self) -> Tip:
@@ -58,6 +64,18 @@ class Chain(Protocol):
     def submit(self, transaction: bytes) -> None:
         """Hand `transaction` (serialised, with its witness) to the network; handing it over again changes nothing.
 
-        Raises TransactionRefusedError if the network's rules refuse it: it can never be mined as it is.
+        Raises TransactionRefusedError if it can never be mined as it is: the best chain has spent its coin, or never
+        had it. A ChainError for any other refusal, such as of a fee too low, leaves it to be tried again.
+        """
+        ...
+
+    def pending(self, transaction: bytes) -> bool:
+        """Say whether `transaction` (serialised) waits in the source's mempool; one in a block does not wait."""
+        ...
+
+    def fee_rate(self, blocks: int) -> Decimal | None:
+        """Return the fee rate, in sat/vB, that gets a transaction into one of the next `blocks` blocks.
+
+        None if the source does not know, as a node that has just started.
         """
         ...

@@ -49,6 +49,11 @@ def hash_from_hex(text: object) -> Hash:
     return Hash(from_hex(text, length=HASH_LENGTH))
 
 
+def from_display(text: object) -> Hash:
+    """Return the transaction's or block's hash that `text` is as `display` writes it. Raises MalformedProofError."""
+    return Hash(hash_from_hex(text)[::-1])
+
+
 def hashes_from_hex(texts: Sequence[object]) -> tuple[Hash, ...]:
     """Return the 32-byte hashes that `texts` spell in lower-case hex, decoded at one go. Raises MalformedProofError."""
     spelled = [text for text in texts if isinstance(text, str) and len(text) == 2 * HASH_LENGTH]

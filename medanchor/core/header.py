@@ -20,6 +20,16 @@ class Network(StrEnum):
     REGTEST = "regtest"
 
 
+GENESIS = {
+    "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f": Network.MAINNET,
+    "000000000933ea01ad0ee984209779baaec3ced90fa3f408719526f8d77f4943": Network.TESTNET3,
+    "00000000da84f2bafbbc53dee25a72ae507ff4914b867c565be350b0da8bf043": Network.TESTNET4,
+    "00000008819873e925422c1ff0f99f7cc9bbb232af63a077a480a3633bee1ef6": Network.SIGNET,
+    "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206": Network.REGTEST,
+}
+"""The hash of each network's first block, as explorers write it (chainparams.cpp: hashGenesisBlock)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """A block header: the fields a verifier reads, beside the exact 80 bytes they came from."""
@@ -55,6 +65,11 @@ def target_from_bits(bits: int) -> int:
     if bits & 0x800000:
         return 0
     return mantissa << 8 * (exponent - 3) if exponent > 3 else mantissa >> 8 * (3 - exponent)  # noqa: PLR2004 - as BIP
+
+
+def work_of(bits: int) -> int:
+    """Return how many hashes a header of difficulty `bits` takes on average (Core's GetBlockProof)."""
+    return (1 << 256) // (target_from_bits(bits) + 1)
 
 
 PROOF_OF_WORK_LIMIT = {

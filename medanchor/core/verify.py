@@ -19,9 +19,10 @@ from medanchor.core.header import (
     check_proof_of_work,
     parse_headers,
     root_from_branch,
+    work_of,
 )
 from medanchor.core.merkle import leaf_hash, root_from_inclusion
-from medanchor.core.proof import Anchor, Proof
+from medanchor.core.proof import Anchor, Block, Proof
 from medanchor.core.signature import key_id
 from medanchor.core.statement import Envelope, Statement, parse_envelope, verify_envelope
 from medanchor.core.transaction import anchored_payload, coinbase_height, parse_transaction, txid
@@ -62,7 +63,11 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """What a proof that passed every step yields. `time` is the block's, in Unix seconds."""
+    """What a proof that passed every step yields. `time` is the block's, in Unix seconds.
+
+    `work` is how many hashes the headers in the proof took, its block's and those after it: so many would somebody need
+    who made them up. Nothing is said about a chain that has more.
+    """
 
     statement: Statement
     key_id: Hash
@@ -75,6 +80,7 @@ class Attestation:
     confirmations: int
     level: TrustLevel
     witness: str | None
+    work: int
 
 
 def verify(proof: Proof, raw: Hash, trust: Trust) -> Attestation:
@@ -104,7 +110,13 @@ def verify(proof: Proof, raw: Hash, trust: Trust) -> Attestation:
         confirmations=confirmations,
         level=level,
         witness=trust.witness.name if trust.witness else None,
+        work=_work(proof.anchor.block),
     )
+
+
+@lru_cache(maxsize=16)
+def _work(block: Block) -> int:
+    return sum(work_of(Header.parse(raw).bits) for raw in (block.header, *block.successors))
 
 
 def check_record(proof: Proof, raw: Hash) -> None:

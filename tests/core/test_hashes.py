@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from making import attempt, from_display, hashes, modest
 
+from medanchor.core import hashes as hashes_module
 from medanchor.core.hashes import display, from_hex, hash_from_hex, hashes_from_hex, sha256, sha256d, split_hashes
 from medanchor.errors import MalformedProofError, Step
 
@@ -20,6 +21,18 @@ def test_a_hash_is_shown_reversed():
     value = from_display(GENESIS)
     assert value.hex() == "6fe28c0ab6f1b372c1a6a246ae63f74f931e8365e15a089c68d6190000000000"
     assert display(value) == GENESIS
+
+
+@given(hashes)
+@modest
+def test_what_is_shown_is_read_back(value):
+    assert hashes_module.from_display(display(value)) == value
+
+
+@pytest.mark.parametrize("text", [GENESIS.upper(), GENESIS[:-2], GENESIS + "00", "", None, 5, GENESIS.encode()])
+def test_what_display_would_not_write_is_no_hash(text):
+    with pytest.raises(MalformedProofError):
+        hashes_module.from_display(text)
 
 
 @given(st.binary(max_size=200))

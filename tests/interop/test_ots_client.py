@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from loopback_node import Node, serving
+from header_node import HeaderNode
 from transcript import run
 from world import surroundings
 
@@ -51,20 +51,19 @@ def ots(home, url, *arguments):
 
 
 def test_the_client_finds_the_record_by_its_own_name_and_accepts_it(clinic, headers, tmp_path):
-    node = Node(lambda: headers)
-    with serving(node) as url:
+    with HeaderNode(lambda: headers) as node:
         for name in ("image.dcm", "letter.txt", "results.hl7"):
-            code, told = ots(tmp_path, url, "verify", clinic / "visit" / f"{name}.ots")
+            code, told = ots(tmp_path, node.address, "verify", clinic / "visit" / f"{name}.ots")
             assert code == 0, told
             assert "Success! Bitcoin block 102 attests existence as of" in told
-    assert set(node.asked) == {"getblockcount", "getblockhash", "getblockheader"}
+    assert set(node.calls) == {"getblockcount", "getblockhash", "getblockheader"}
 
 
 def test_another_record_is_refused(clinic, headers, tmp_path):
-    with serving(Node(lambda: headers)) as url:
+    with HeaderNode(lambda: headers) as node:
         file = clinic / "visit" / "letter.txt.ots"
-        assert ots(tmp_path, url, "verify", "-f", clinic / "visit" / "letter.txt", file)[0] == 0
-        code, told = ots(tmp_path, url, "verify", "-f", clinic / "visit" / "image.dcm", file)
+        assert ots(tmp_path, node.address, "verify", "-f", clinic / "visit" / "letter.txt", file)[0] == 0
+        code, told = ots(tmp_path, node.address, "verify", "-f", clinic / "visit" / "image.dcm", file)
     assert code == 1
     assert "File does not match original!" in told
 
@@ -72,23 +71,23 @@ def test_another_record_is_refused(clinic, headers, tmp_path):
 def test_one_byte_of_the_record_is_seen(clinic, headers, tmp_path):
     changed = tmp_path / "letter.txt"
     changed.write_bytes((clinic / "visit" / "letter.txt").read_bytes().replace(b"well", b"weld"))
-    with serving(Node(lambda: headers)) as url:
-        assert ots(tmp_path, url, "verify", "-f", changed, clinic / "visit" / "letter.txt.ots")[0] == 1
+    with HeaderNode(lambda: headers) as node:
+        assert ots(tmp_path, node.address, "verify", "-f", changed, clinic / "visit" / "letter.txt.ots")[0] == 1
 
 
 def test_another_chain_is_refused(clinic, tmp_path):
     other = chain_in(tmp_path / "chain")
     other.mine(10)
     elsewhere = headers_of(other)
-    with serving(Node(lambda: elsewhere)) as url:
-        code, told = ots(tmp_path, url, "verify", clinic / "visit" / "letter.txt.ots")
+    with HeaderNode(lambda: elsewhere) as node:
+        code, told = ots(tmp_path, node.address, "verify", clinic / "visit" / "letter.txt.ots")
     assert code == 1
     assert "Digest does not match merkleroot" in told
 
 
 def test_a_chain_that_ends_below_the_block_is_refused(clinic, headers, tmp_path):
-    with serving(Node(lambda: headers[:102])) as url:
-        code, told = ots(tmp_path, url, "verify", clinic / "visit" / "letter.txt.ots")
+    with HeaderNode(lambda: headers[:102]) as node:
+        code, told = ots(tmp_path, node.address, "verify", clinic / "visit" / "letter.txt.ots")
     assert code == 1
     assert "Bitcoin block height 102 not found; 101 is highest known block" in told
 
@@ -99,8 +98,8 @@ def test_a_reorganised_block_is_refused_until_it_is_exported_again(clinic, tmp_p
     chain, record = chain_in(world / "vault" / "chain"), world / "visit" / "letter.txt"
     environment = surroundings(world) | {"MEDANCHOR_VAULT": str(world / "vault")}
     export = ("proof", "export", str(record), "--ots", "--force")
-    with serving(Node(lambda: headers_of(chain))) as url:
-        verify = (tmp_path, url, "verify", f"{record}.ots")
+    with HeaderNode(lambda: headers_of(chain)) as node:
+        verify = (tmp_path, node.address, "verify", f"{record}.ots")
         assert ots(*verify)[0] == 0
         chain.reorg(6)
         assert ots(*verify)[0] == 1
@@ -117,8 +116,8 @@ def test_the_frozen_ones_are_accepted_too(path, tmp_path):
 
     block = parse_proof(path.with_suffix(".medproof").read_bytes()).anchor.block
     headers = [bytes(HEADER_LENGTH)] * block.height + [block.header]
-    with serving(Node(lambda: headers)) as url:
-        assert ots(tmp_path, url, "verify", path)[0] == 0
+    with HeaderNode(lambda: headers) as node:
+        assert ots(tmp_path, node.address, "verify", path)[0] == 0
 
 
 def test_the_client_shows_what_we_show(tmp_path):
