@@ -1,4 +1,4 @@
-"""Bitcoin Core's consensus engine, opened for one operation and closed again; the only module that touches `pbk`.
+"""Bitcoin Core's consensus engine, opened for one operation and closed again; all of `pbk` that chains need.
 
 libbitcoinkernel keeps what it accepts in memory until its manager is destroyed, so whatever stays open is lost to a
 kill and shuts every other process out. `pbk` has no `close()`; leaving its `with` block destroys the C++ object at
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from medanchor.chain.lock import ctrl_c_later
 from medanchor.core.hashes import Hash
-from medanchor.core.header import Network
+from medanchor.core.header import HEADER_LENGTH, Network
 from medanchor.errors import ChainError, TransactionRefusedError
 
 if TYPE_CHECKING:
@@ -96,18 +96,23 @@ class Kernel:
             refused = TransactionRefusedError if _BAD_TRANSACTION in self.reason else ChainError
             raise refused(f"Bitcoin Core's rules refuse the block: {self.reason}", hint=AFTER_REFUSAL) from error
 
-    def offer_header(self, header: bytes) -> str | None:
-        """Return which rule of the network a header (80 bytes) breaks, or None if the engine has taken it.
+    def offer_headers(self, headers: bytes) -> tuple[int, str] | None:
+        """Return which of `headers` (80 bytes each, counted from zero) is refused first, and which rule it breaks.
 
-        It must follow one that was taken before. What cannot be judged without the block's transactions, as a signet
-        block's signature, is not judged.
+        None if the engine has taken them all. Each must follow one that was taken before. What cannot be judged without
+        the block's transactions, as a signet block's signature, is not judged.
         """
         import pbk
+        from pbk.capi import bindings as engine  # pbk's objects would cost twice what the engine does
 
-        try:
-            self._manager.process_block_header(pbk.BlockHeader(header))
-        except (pbk.KernelException, RuntimeError):
-            return self._refusal(header)
+        state = pbk.BlockValidationState()  # stays as it is until one is refused
+        for index in range(len(headers) // HEADER_LENGTH):
+            header = headers[HEADER_LENGTH * index : HEADER_LENGTH * (index + 1)]
+            parsed = engine.btck_block_header_create(header, HEADER_LENGTH)
+            refused = engine.btck_chainstate_manager_process_block_header(self._manager, parsed, state)
+            engine.btck_block_header_destroy(parsed)
+            if refused:
+                return index, self._refusal(header)
         return None
 
     def _refusal(self, header: bytes) -> str:
