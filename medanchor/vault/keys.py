@@ -1,52 +1,38 @@
 """Signing keys: one file each, 0600, named and with a role; its secret in plain or encrypted with a passphrase.
 
-The file is canonical JSON and carries a seal over itself, so a changed byte is found without the passphrase. A secret
-is encrypted with ChaCha20-Poly1305 (RFC 8439) under a key that scrypt (RFC 7914) makes of the passphrase, bound to the
-name, role and public key beside it.
+The file is sealed (`vault.sealed`), and an encrypted secret bound to the name, role and public key beside it.
 """
 
-import json
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from medanchor.core.encoding import canonical_json, from_base64, members, number, text, to_base64
-from medanchor.core.hashes import Hash, sha256
+from medanchor.core.hashes import Hash
 from medanchor.core.signature import PUBLIC_KEY_LENGTH, key_id
 from medanchor.errors import MalformedProofError, UsageError, VaultError
 from medanchor.vault import private
+from medanchor.vault.sealed import (
+    TAG_LENGTH,
+    Encryption,
+    decrypt,
+    encrypt,
+    encryption_fields,
+    read_encryption,
+    sealed,
+    unsealed,
+)
 
 KEYS = "keys"
 SUFFIX = ".key"
-MAX_KEY_FILE = 1 << 16
-
-SCRYPT_N = 1 << 17
-SCRYPT_R = 8
-SCRYPT_P = 1
-MAX_SCRYPT_N = 1 << 20
-"""scrypt's cost: 128 MiB and about half a second; a file may ask for more, up to 1 GiB."""
-
-SALT_LENGTH = 16
-NONCE_LENGTH = 12
 SECRET_LENGTH = 32
-TAG_LENGTH = 16
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z", re.ASCII)
 MAX_LABEL = 100
 
 Passphrase = Callable[[str], bytes]
 """A key's name → its passphrase."""
-
-
-@dataclass(frozen=True, slots=True)
-class Encryption:
-    """How a secret is encrypted: scrypt's cost and salt, the cipher's nonce."""
-
-    n: int
-    salt: bytes
-    nonce: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,29 +168,12 @@ def _path(directory: Path, name: str) -> Path:
 
 
 def _encrypted(key: KeyFile, passphrase: bytes) -> KeyFile:
-    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-
-    locked = Encryption(SCRYPT_N, os.urandom(SALT_LENGTH), os.urandom(NONCE_LENGTH))
-    cipher = ChaCha20Poly1305(_stretch(passphrase, locked))
-    return KeyFile(
-        key.name, key.label, key.role, key.public, cipher.encrypt(locked.nonce, key.secret, _bound(key)), locked
-    )
+    secret, locked = encrypt(key.secret, passphrase, _bound(key))
+    return KeyFile(key.name, key.label, key.role, key.public, secret, locked)
 
 
 def _decrypted(key: KeyFile, locked: Encryption, passphrase: bytes) -> bytes:
-    from cryptography.exceptions import InvalidTag
-    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-
-    try:
-        return ChaCha20Poly1305(_stretch(passphrase, locked)).decrypt(locked.nonce, key.secret, _bound(key))
-    except InvalidTag:
-        raise VaultError(f"wrong passphrase for the key {key.name}", hint="try again; nothing was changed") from None
-
-
-def _stretch(passphrase: bytes, locked: Encryption) -> bytes:
-    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-
-    return Scrypt(salt=locked.salt, length=SECRET_LENGTH, n=locked.n, r=SCRYPT_R, p=SCRYPT_P).derive(passphrase)
+    return decrypt(key.secret, locked, passphrase, _bound(key), of=f"the key {key.name}")
 
 
 def _bound(key: KeyFile) -> bytes:
@@ -221,19 +190,15 @@ def _serialise(key: KeyFile) -> bytes:
         "version": 1,
     }
     if key.locked:
-        tree["scrypt"] = {"n": key.locked.n, "nonce": to_base64(key.locked.nonce), "salt": to_base64(key.locked.salt)}
-    tree["seal"] = sha256(canonical_json(tree)).hex()
-    return canonical_json(tree) + b"\n"
+        tree["scrypt"] = encryption_fields(key.locked)
+    return sealed(tree)
 
 
 def _parse(data: bytes, name: str) -> KeyFile:
     """Return the key that `data` is, exactly. Raises MalformedProofError."""
-    try:
-        value = json.loads(data[:MAX_KEY_FILE])
-    except (ValueError, RecursionError):
-        raise MalformedProofError("it is not JSON") from None
-    tree = members(value, "label", "name", "public", "role", "secret", "seal", "version", optional=("scrypt",))
-    locked = _encryption(tree["scrypt"]) if "scrypt" in tree else None
+    names = ("label", "name", "public", "role", "secret", "seal", "version")
+    tree = members(unsealed(data), *names, optional=("scrypt",))
+    locked = read_encryption(tree["scrypt"]) if "scrypt" in tree else None
     key = KeyFile(
         name=text(tree["name"]),
         label=text(tree["label"]),
@@ -245,13 +210,3 @@ def _parse(data: bytes, name: str) -> KeyFile:
     if key.name != name or number(tree["version"]) != 1 or _serialise(key) != data:
         raise MalformedProofError("its seal, its version or its name is another")
     return key
-
-
-def _encryption(value: object) -> Encryption:
-    tree = members(value, "n", "nonce", "salt")
-    cost = number(tree["n"])
-    if not 1 < cost <= MAX_SCRYPT_N or cost & (cost - 1):
-        raise MalformedProofError(f"expected a scrypt cost that is a power of two up to {MAX_SCRYPT_N}")
-    return Encryption(
-        cost, from_base64(tree["salt"], length=SALT_LENGTH), from_base64(tree["nonce"], length=NONCE_LENGTH)
-    )

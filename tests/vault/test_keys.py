@@ -11,18 +11,18 @@ from medanchor.core.hashes import sha256
 from medanchor.core.proof import canonical_json
 from medanchor.core.signature import signature_holds
 from medanchor.errors import UsageError, VaultError
-from medanchor.vault import keys
+from medanchor.vault import sealed
 from medanchor.vault.keys import change_passphrase, create_key, list_keys, read_key, unlock
 
 WRONG = "wröng guess".encode()
 PASSPHRASE = "corréct horse".encode()
-REAL_COST = keys.SCRYPT_N
+REAL_COST = sealed.SCRYPT_N
 
 
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch):
     """scrypt at a cost that tests can pay; what is sealed says what it cost."""
-    monkeypatch.setattr(keys, "SCRYPT_N", 16)
+    monkeypatch.setattr(sealed, "SCRYPT_N", 16)
 
 
 def make(directory, name="k", passphrase=None):
@@ -55,7 +55,7 @@ def test_a_key_that_was_made_signs(tmp_path, passphrase):
 
 def test_sealing_costs_what_guessing_must_cost():
     assert REAL_COST >= 1 << 17
-    assert keys.MAX_SCRYPT_N * keys.SCRYPT_R * 128 == 1 << 30
+    assert sealed.MAX_SCRYPT_N * sealed.SCRYPT_R * 128 == 1 << 30
 
 
 @pytest.mark.parametrize("wrong", [b"", b"correct horse", PASSPHRASE + b"\n", PASSPHRASE.upper()])
