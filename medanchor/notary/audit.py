@@ -15,8 +15,8 @@ from medanchor.core.merkle import consistency_path, root_of, verify_consistency
 from medanchor.core.statement import Statement, verify_envelope
 from medanchor.core.verify import check_anchor
 from medanchor.errors import ChainError, MedanchorError
-from medanchor.notary.anchor import carries_payload, stale
 from medanchor.notary.examine import Finding, Known, Run, Verdict, examine
+from medanchor.notary.standing import carries_payload, stale
 from medanchor.records.digest import Hashed, digest_all
 from medanchor.records.walk import Group, Problem, is_gone
 from medanchor.vault.anchors import list_anchors, list_signers
@@ -71,7 +71,7 @@ def audit(store: Store, chain: Chain | None, *, sweep: bool, progress: Progress)
         progress(1)
     result.check(lambda: _check_anchors(store, result))
     if chain is not None and not result.damage:
-        result.reorganised = [row.number for row in stale(store, chain)]
+        result.reorganised = [row.number for row in stale(list_anchors(store), chain)]
     if sweep and not result.damage:
         _sweep(store, result, progress)
     return result

@@ -1,29 +1,49 @@
 """Proofs made from the vault: a record's place, its bundle's statement, the ledger's head, the anchor over it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from medanchor.chain.source import Chain
 from medanchor.core.hashes import Hash
 from medanchor.core.merkle import inclusion_path
-from medanchor.core.proof import Anchor, Position, Proof
+from medanchor.core.proof import MAX_SUCCESSORS, Anchor, Position, Proof
 from medanchor.core.verify import Trust, TrustLevel, Witness
 from medanchor.errors import PendingError, VaultError
+from medanchor.notary.standing import covering
 from medanchor.vault.anchors import AnchorRow, list_anchors, list_signers
 from medanchor.vault.bundles import BundleReader, Place
 from medanchor.vault.store import Store
 from medanchor.vault.tiles import LEVEL, RECORDS_PER_TILE
+
+Lengthened = Callable[[Anchor], Anchor]
+
+
+def with_all_successors(chain: Chain) -> Lengthened:
+    """Return what gives an anchor as many of the headers after its block as there are, up to what a proof may hold."""
+
+    def lengthened(anchor: Anchor) -> Anchor:
+        found = chain.locate(anchor.transaction, since=anchor.block.height, successors=MAX_SUCCESSORS)
+        return found if found and found.block.header == anchor.block.header else anchor
+
+    return lengthened
 
 
 class Prover:
     """Makes proofs from one vault; what the records of a bundle or a day share is read once and kept while it lives.
 
     An anchor whose block is not the one that `witnesses` have at its height proves nothing any more and is left out.
+    Those that are used go into proofs as `lengthened` gives them back.
     """
 
-    def __init__(self, store: Store, witnesses: Mapping[int, Witness]) -> None:
+    def __init__(
+        self, store: Store, witnesses: Mapping[int, Witness], lengthened: Lengthened = lambda anchor: anchor
+    ) -> None:
         self._store = store
+        self._lengthened = lru_cache(maxsize=None)(lengthened)
         self._size = store.size()
-        anchors = [row for row in list_anchors(store) if row.evidence]
+        rows = list_anchors(store)
+        self._sent = max((row.size for row in rows if row.sending.sent), default=0)
+        anchors = [row for row in rows if row.evidence]
         self._anchors = [row for row in anchors if row.evidence and _stands(row.evidence, witnesses)]
         self._once_covered = max((row.size for row in anchors), default=0)
         self._signers = list_signers(store)
@@ -45,9 +65,12 @@ class Prover:
         return self._shared(entry)[0]
 
     def why_pending(self, entry: int) -> PendingError:
-        """Return what to say about an entry that no anchor covers: not yet, or not any more."""
-        message = "its block was reorganised away" if entry < self._once_covered else "not anchored yet"
-        return PendingError(message, hint="run 'medanchor anchor'")
+        """Return what to say about an entry that no anchor covers: not yet, not any more, or soon."""
+        if entry < self._once_covered:
+            return PendingError("its block was reorganised away", hint="run 'medanchor anchor'")
+        if entry < self._sent:
+            return PendingError("its transaction waits for a block", hint="run 'medanchor anchor' when one has come")
+        return PendingError("not anchored yet", hint="run 'medanchor anchor'")
 
     def _shared(self, entry: int) -> tuple[BundleReader, Proof]:
         if entry not in self._bundles:
@@ -69,7 +92,7 @@ class Prover:
 
     def _covering(self, entry: int) -> tuple[int, Anchor | None]:
         row: AnchorRow | None = next((row for row in self._anchors if row.size > entry), None)
-        return (row.size, row.evidence) if row else (self._size, None)
+        return (row.size, self._lengthened(row.evidence)) if row and row.evidence else (self._size, None)
 
 
 def _stands(evidence: Anchor, witnesses: Mapping[int, Witness]) -> bool:
@@ -78,10 +101,22 @@ def _stands(evidence: Anchor, witnesses: Mapping[int, Witness]) -> bool:
     return witness is None or witness.header in (None, evidence.block.header)
 
 
-def ask_chain(store: Store, chain: Chain | None) -> dict[int, Witness]:
-    """Return what `chain` says about the block of every confirmed anchor, by height; nothing if there is no chain."""
-    heights = sorted({row.evidence.block.height for row in list_anchors(store) if row.evidence})
-    return witnesses(chain, heights)
+def ask_chain(store: Store, chain: Chain | None, entries: Iterable[int] | None = None) -> dict[int, Witness]:
+    """Return what `chain` says about the blocks of confirmed anchors, by height; nothing if there is no chain.
+
+    With `entries`, those are the anchors that prove them: a server is not asked about every block of twenty years. If
+    one of these has left the chain, it is asked about all the others that may take its place.
+    """
+    rows = [row for row in list_anchors(store) if row.evidence]
+    needed = rows if entries is None else [row for entry in set(entries) if (row := covering(rows, entry + 1))]
+    known = witnesses(chain, _heights(needed))
+    if all(row.evidence and _stands(row.evidence, known) for row in needed):
+        return known
+    return witnesses(chain, _heights(rows))
+
+
+def _heights(rows: Iterable[AnchorRow]) -> list[int]:
+    return sorted({row.evidence.block.height for row in rows if row.evidence})
 
 
 def witnesses(chain: Chain | None, heights: Sequence[int]) -> dict[int, Witness]:

@@ -2,7 +2,7 @@
 
 import secrets
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from medanchor.core.checkpoint import check_origin
@@ -20,7 +20,10 @@ CHAIN = "chain"
 
 @dataclass(frozen=True, slots=True)
 class NewVault:
-    """What a new vault is made of; the key's secret is encrypted with `passphrase` unless that is None."""
+    """What a new vault is made of; the key's secret is encrypted with `passphrase` unless that is None.
+
+    Of its `preferences`, the key's name is `key`.
+    """
 
     origin: str
     network: Network
@@ -28,6 +31,7 @@ class NewVault:
     label: str
     role: str
     passphrase: bytes | None
+    preferences: Config = field(default_factory=lambda: Config(key=""))
 
 
 def new_origin() -> str:
@@ -74,4 +78,4 @@ def _fill(draft: Path, new: NewVault) -> None:
     key = create_key(draft, new.key, new.label, new.role, new.passphrase)
     with Store(draft) as store, store.writing():
         add_signer(store, key.public, key.label, key.role)
-    write_config(draft, Config(key=new.key))
+    write_config(draft, replace(new.preferences, key=new.key))

@@ -138,6 +138,13 @@ def count_records(store: Store, entry: int) -> int:
         return int(database.execute(query, (entry,)).fetchone()[0]) // (SALT_LENGTH + HASH_LENGTH)
 
 
+def count_records_before(store: Store, size: int) -> int:
+    """Return how many records the first `size` entries stamped."""
+    query = "SELECT coalesce(sum(length(records)), 0) FROM tile WHERE entry < ?"
+    with store.reading() as database:
+        return int(database.execute(query, (size,)).fetchone()[0]) // (SALT_LENGTH + HASH_LENGTH)
+
+
 def tile_roots(store: Store, entry: int) -> list[bytes]:
     """Return the roots of the tiles of the bundle at `entry`, in order."""
     with store.reading() as database:

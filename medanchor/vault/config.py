@@ -1,5 +1,7 @@
 """What a vault's owner prefers: `config.toml` in the vault; the environment goes over it, flags go over both."""
 
+import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -10,34 +12,82 @@ from medanchor.errors import UsageError, VaultError
 from medanchor.vault import private
 
 CONFIG = "config.toml"
-MAX_CONFIRMATIONS = 100
-
 _TEMPLATE = """\
 # medanchor's configuration. MEDANCHOR_<NAME> in the environment goes over it, flags go over both.
 
 # The key that signs, of those in keys/ (medanchor key list).
-key = "{key}"
+key = {key}
 
 # What a signature means unless --meaning says otherwise: {meanings}.
-meaning = "{meaning}"
+meaning = {meaning}
 
-# Blocks, the anchor's own included, whose headers an anchor keeps; the embedded chain mines as many.
+# Blocks, the anchor's own included, that settle an anchor and whose headers it keeps; the embedded chain mines as many.
 confirmations = {confirmations}
+
+# Where blocks come from and transactions go: a Bitcoin Core node (http://127.0.0.1:48332; with user:password@ if it has
+# no cookie), an Esplora server (https://HOST/api), or both, which 'verify --sources 2' compares. Nobody else is ever
+# asked. With neither, regtest is the embedded chain.
+node = {node}
+node_cookie = {node_cookie}
+esplora = {esplora}
+
+# Who pays: "core NAME" for a wallet of the node, "own" for this vault's own (medanchor wallet create), which learns of
+# its coins from wallet_sync: "esplora https://HOST/api", "electrum ssl://HOST:PORT" or "peers HOST:PORT".
+wallet = {wallet}
+wallet_sync = {wallet_sync}
+
+# A transaction pays what gets it into one of confirm_target blocks; more after bump_after blocks without it. Never more
+# than max_fee_rate (sat/vB) and max_fee (satoshi).
+confirm_target = {confirm_target}
+bump_after = {bump_after}
+max_fee_rate = {max_fee_rate}
+max_fee = {max_fee}
+
+# What a bitcoin is worth, such as "90000 EUR": only to tell what anchoring costs.
+bitcoin_price = {bitcoin_price}
 """
+
+BOUNDS = {
+    "confirmations": (1, 100, "6 is the custom"),
+    "confirm_target": (1, 1008, "6 is about an hour"),
+    "bump_after": (1, 10_000, "6 is about an hour"),
+    "max_fee_rate": (1, 10_000, "100 is a busy day"),
+    "max_fee": (200, 10_000_000, "20000 is 125 sat/vB"),
+}
+"""The least and the most that a number may be, and what a usual one is."""
+
+_FORMS = {
+    "node": (r"|https?://\S+", "an address such as http://127.0.0.1:8332"),
+    "esplora": (r"|https?://\S+", "an address such as https://HOST/api"),
+    "wallet": (r"|own|core \S(.*\S)?", '"core NAME" or "own"'),
+    "wallet_sync": (r"|(esplora|electrum|peers) \S+", '"esplora URL", "electrum URL" or "peers HOST:PORT"'),
+    "bitcoin_price": (r"|\d{1,12}(\.\d{1,2})? [A-Z]{3}", 'such as "90000 EUR"'),
+}
+"""What a text must look like, and how that is told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The preferences, checked."""
+    """The preferences, checked; docs/operations.md tells what each one does."""
 
     key: str
     meaning: str = MEANINGS[0]
     confirmations: int = 6
+    node: str = ""
+    node_cookie: str = ""
+    esplora: str = ""
+    wallet: str = ""
+    wallet_sync: str = ""
+    confirm_target: int = 6
+    bump_after: int = 6
+    max_fee_rate: int = 100
+    max_fee: int = 20_000
+    bitcoin_price: str = ""
 
 
 def write_config(directory: Path, config: Config) -> None:
     """Write `config.toml` into the vault `directory`, with a word on each entry."""
-    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    values = {field.name: json.dumps(getattr(config, field.name)) for field in fields(config)}  # TOML reads it too
     private.write_file(directory / CONFIG, _TEMPLATE.format(**values, meanings=", ".join(MEANINGS)).encode())
 
 
@@ -63,13 +113,13 @@ def read_config(directory: Path, environment: Mapping[str, str]) -> Config:
         variable = f"MEDANCHOR_{name.upper()}"
         if value := environment.get(variable):
             entries[name], sources[name] = _read_variable(name, value), f"{variable} in the environment"
-    return _checked(entries, sources)
+    return checked(entries, sources)
 
 
 def _read_variable(name: str, value: str) -> object:
     """Return a variable's value as the file would have it; a number that is none stays text, and is refused as such."""
     digits = value.lstrip("0") or "0"
-    if name != "confirmations" or not (value.isascii() and value.isdecimal()) or len(digits) > _DIGITS:
+    if name not in BOUNDS or not (value.isascii() and value.isdecimal()) or len(digits) > _DIGITS:
         return value
     return int(digits)
 
@@ -78,7 +128,8 @@ _DIGITS = 18
 """A number so long is out of every bound; Python itself refuses to read one of 4,301."""
 
 
-def _checked(entries: Mapping[str, object], sources: Mapping[str, str]) -> Config:
+def checked(entries: Mapping[str, object], sources: Mapping[str, str]) -> Config:
+    """Return the preferences in `entries`. Raises VaultError for one that makes no sense, by its name in `sources`."""
     config = Config(key="")
     for name, value in entries.items():
         expected = type(getattr(config, name))
@@ -88,12 +139,12 @@ def _checked(entries: Mapping[str, object], sources: Mapping[str, str]) -> Confi
             )
         config = replace(config, **{name: value})  # type: ignore[arg-type]  # its type was compared just above
     check_meaning(config.meaning)
-    if not 1 <= config.confirmations <= MAX_CONFIRMATIONS:
-        raise VaultError(
-            f"{sources['confirmations']}: expected confirmations from 1 to {MAX_CONFIRMATIONS},"
-            f" found {config.confirmations}",
-            hint="6 is the custom",
-        )
+    for name, (least, most, hint) in BOUNDS.items():
+        if not least <= (found := getattr(config, name)) <= most:
+            raise VaultError(f"{sources[name]}: expected {name} from {least:,} to {most:,}, found {found}", hint=hint)
+    for name, (form, told) in _FORMS.items():
+        if not re.fullmatch(form, getattr(config, name)):
+            raise VaultError(f"{sources[name]}: expected {name} to be {told}", hint="see docs/operations.md")
     return config
 
 

@@ -12,15 +12,17 @@ from medanchor.vault.rows import seal
 from medanchor.vault.store import Store, apply_migrations, database_errors
 from medanchor.vault.tiles import RECORD_LENGTH, Tile
 
-SEALED = ("vault", "tile", "folder", "span", "signer", "anchor")
+SEALED = ("vault", "tile", "folder", "span", "signer", "anchor", "sending")
 
 
 def check_database(store: Store) -> Iterator[str]:
     """Yield, in words, whatever is wrong with the database of `store`. Raises VaultError if SQLite cannot read it."""
     with store.reading() as database, database_errors(store.directory):
         yield from _check_sqlite(database)
+        present = {name for kind, name, _ in _schema(database) if kind == "table"}
         for table in SEALED:
-            yield from _check_seals(database, table)
+            if table in present:
+                yield from _check_seals(database, table)
         yield from _check_tiles(database)
         yield from _check_spans(database)
         yield from _check_nodes(store, database)

@@ -42,6 +42,12 @@ MIGRATIONS = (
     ) STRICT;
     """,
     "CREATE INDEX span_of_entry ON span (entry, first);",
+    """
+    CREATE TABLE sending (
+        anchor INTEGER PRIMARY KEY, fee INTEGER NOT NULL, waits_from INTEGER NOT NULL, replaces INTEGER, psbt BLOB,
+        sent TEXT, refused TEXT, reorganised TEXT, seal BLOB NOT NULL
+    ) STRICT;
+    """,
 )
 
 VERSION = len(MIGRATIONS)

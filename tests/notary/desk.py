@@ -10,7 +10,7 @@ from medanchor.chain.embedded import EmbeddedChain
 from medanchor.core.proof import parse_proof
 from medanchor.core.verify import Trust, verify
 from medanchor.errors import PendingError
-from medanchor.notary.anchor import anchor
+from medanchor.notary.anchor import Policy, anchor
 from medanchor.notary.audit import audit
 from medanchor.notary.examine import each, examine, missing
 from medanchor.notary.export import export
@@ -20,6 +20,7 @@ from medanchor.notary.vaults import CHAIN
 from medanchor.records.digest import Hashed, digest_all, digest_file
 from medanchor.records.walk import walk
 from medanchor.vault.store import Store
+from medanchor.wallet.free import FreeWallet
 
 CONFIRMATIONS = 2
 TIME = "2026-11-21T18:04:05Z"
@@ -61,7 +62,7 @@ class Desk:
         return stamp(self.store, signer or self.signer, self.in_hand(*names), request, os.urandom)
 
     def anchor(self):
-        return anchor(self.store, self.chain, self.chain, time=TIME, confirmations=CONFIRMATIONS)
+        return anchor(self.store, self.chain, FreeWallet(self.chain.prepare), Policy(CONFIRMATIONS), time=TIME)
 
     def verdicts(self):
         """Name → verdict, for all in hand and all that is missing."""

@@ -8,7 +8,7 @@ from medanchor.core.commitment import PAYLOAD_MAGIC, payload
 from medanchor.core.header import Network
 from medanchor.core.transaction import anchored_payload, strip_witness
 from medanchor.errors import ChainError, VaultError, WalletError
-from medanchor.notary.anchor import anchored_size, carries_payload, covering, stale, transaction_id
+from medanchor.notary.standing import anchored_size, carries_payload, covering, stale, transaction_id
 from medanchor.vault.anchors import add_anchor, list_anchors
 
 
@@ -21,8 +21,8 @@ def test_one_anchor_covers_everything_before_it(desk):
     for _ in range(3):
         desk.stamp(again=True)
     result = desk.anchor()
-    assert (result.made, result.newest.size, anchored_size(desk.store)) == (True, 3, 3)
-    assert [covering(desk.store, size) for size in (1, 2, 3, 4)] == [result.newest] * 3 + [None]
+    assert (result.made, result.newest.size, anchored_size(list_anchors(desk.store))) == (True, 3, 3)
+    assert [covering(list_anchors(desk.store), size) for size in (1, 2, 3, 4)] == [result.newest] * 3 + [None]
     head = payload(desk.store.head(3))
     assert anchored_payload(strip_witness(result.newest.transaction)) == head
     assert carries_payload(desk.store, result.newest)
@@ -42,7 +42,7 @@ def test_of_several_anchors_the_oldest_that_covers_counts(desk):
     for _ in range(3):
         desk.stamp(again=True)
         rows.append(desk.anchor().newest)
-    assert [covering(desk.store, size).number for size in (1, 2, 3)] == [row.number for row in rows]
+    assert [covering(list_anchors(desk.store), size).number for size in (1, 2, 3)] == [row.number for row in rows]
 
 
 def test_what_was_prepared_and_never_sent_is_sent_by_the_next_run(desk):
@@ -93,12 +93,12 @@ def test_an_anchor_that_was_reorganised_away_is_noticed_and_comes_back(desk, dep
     desk.stamp()
     before = desk.anchor().newest
     desk.chain.reorg(min(depth, desk.chain.tip().height - 1))
-    lost = stale(desk.store, desk.chain)
+    lost = stale(list_anchors(desk.store), desk.chain)
     assert [row.number for row in lost] == ([1] if depth >= 2 else [])
     result = desk.anchor()
     assert result.reorganised == result.finished == [row.number for row in lost]
     assert transaction_id(result.newest) == transaction_id(before)
-    assert stale(desk.store, desk.chain) == []
+    assert stale(list_anchors(desk.store), desk.chain) == []
     assert desk.damage() == []
 
 
@@ -120,20 +120,20 @@ def test_evidence_is_kept_while_a_source_has_not_caught_up_with_it(desk):
     desk.stamp()
     newest = desk.anchor().newest
     desk.chain = Behind(desk.chain, Network.TESTNET4, seen=101)
-    assert stale(desk.store, desk.chain) == []
+    assert stale(list_anchors(desk.store), desk.chain) == []
     result = desk.anchor()
     assert (result.newest, result.made, result.finished, result.reorganised) == (newest, False, [], [])
     assert list_anchors(desk.store) == [newest]
     desk.chain.reorg(2)
-    assert stale(desk.store, desk.chain) == []
+    assert stale(list_anchors(desk.store), desk.chain) == []
     desk.chain.seen = 200
-    assert stale(desk.store, desk.chain) == [newest], "it has caught up, and has another block there"
+    assert stale(list_anchors(desk.store), desk.chain) == [newest], "it has caught up, and has another block there"
 
 
 def test_on_regtest_a_chain_that_ends_below_an_anchor_is_another_one(desk):
     desk.stamp()
     newest = desk.anchor().newest
-    assert stale(desk.store, Behind(desk.chain, Network.REGTEST, seen=101)) == [newest]
+    assert stale(list_anchors(desk.store), Behind(desk.chain, Network.REGTEST, seen=101)) == [newest]
 
 
 def test_a_chain_that_takes_a_transaction_and_does_not_show_it_is_told(desk):
@@ -199,4 +199,4 @@ def test_evidence_for_another_head_is_not_taken_down(desk):
     with pytest.raises(ChainError, match="cannot be believed: the transaction anchors another ledger") as caught:
         desk.anchor()
     assert "medanchor audit" in caught.value.hint
-    assert anchored_size(desk.store) == 1
+    assert anchored_size(list_anchors(desk.store)) == 1

@@ -1,6 +1,7 @@
 """The audit: silent about a sound vault, and never silent about a damaged one."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 from desk import Desk, ignore
@@ -9,7 +10,7 @@ from vaulted import another_signer, in_hand, numbered, put
 from medanchor.errors import ChainError
 from medanchor.notary.audit import audit
 from medanchor.notary.examine import Verdict
-from medanchor.vault.anchors import list_anchors, set_evidence
+from medanchor.vault.anchors import list_anchors, put_anchor
 from medanchor.vault.bundles import digest_rows
 from medanchor.vault.rows import seal
 from medanchor.vault.tiles import Tile, pack
@@ -101,7 +102,7 @@ def test_damage_is_found_and_told_with_the_rest(full, name):
 
 def test_evidence_for_another_head_is_found_although_its_row_is_whole(full):
     first, second = list_anchors(full.store)
-    set_evidence(full.store, second, first.evidence)
+    put_anchor(full.store, replace(second, evidence=first.evidence))
     assert full.damage() == ["the transaction anchors another ledger, or another state of it"]
 
 

@@ -1,5 +1,7 @@
 """Anchors and signers as the vault keeps them."""
 
+from dataclasses import replace
+
 import pytest
 from vaulted import another_signer, in_hand, put, signer_of
 
@@ -7,7 +9,7 @@ from medanchor.core.header import Network
 from medanchor.core.proof import Anchor, Block, Branch, Coinbase
 from medanchor.core.signature import key_id
 from medanchor.errors import VaultError
-from medanchor.vault.anchors import add_anchor, add_signer, list_anchors, list_signers, set_evidence
+from medanchor.vault.anchors import add_anchor, add_signer, list_anchors, list_signers, put_anchor
 
 TIME = "2026-11-21T18:04:05Z"
 EVIDENCE = Anchor(
@@ -24,14 +26,14 @@ def test_an_anchor_is_prepared_then_confirmed_then_lost_then_confirmed(store):
     assert list_anchors(store) == [row]
     assert row.evidence is None
     for evidence in (EVIDENCE, None, EVIDENCE):
-        row = set_evidence(store, row, evidence)
+        row = put_anchor(store, replace(row, evidence=evidence))
         assert list_anchors(store) == [row]
         assert row.evidence == evidence
 
 
 def test_anchors_keep_their_order_and_what_was_prepared(store):
     rows = [add_anchor(store, size, b"transaction %d" % size, 100 + size, TIME) for size in (1, 4, 9)]
-    rows[0] = set_evidence(store, rows[0], EVIDENCE)
+    rows[0] = put_anchor(store, replace(rows[0], evidence=EVIDENCE))
     assert list_anchors(store) == rows
     assert [row.number for row in rows] == [1, 2, 3]
 

@@ -14,6 +14,24 @@ def test_what_is_written_is_read(tmp_path):
     assert (tmp_path / CONFIG).stat().st_mode & 0o777 == 0o600
 
 
+def test_every_preference_survives_being_written(tmp_path):
+    chosen = Config(
+        key="dr-example",
+        node="http://user:pa%22ss@127.0.0.1:48332",
+        node_cookie="/home/a \\ b/.cookie",
+        esplora="https://host/api",
+        wallet="core two words",
+        wallet_sync="peers 127.0.0.1:48333",
+        confirm_target=2,
+        bump_after=3,
+        max_fee_rate=7,
+        max_fee=900,
+        bitcoin_price="90000.50 EUR",
+    )
+    write_config(tmp_path, chosen)
+    assert read_config(tmp_path, {}) == chosen
+
+
 def test_without_a_file_the_defaults_hold(tmp_path):
     assert read_config(tmp_path, {}) == Config(key="", meaning="authorship", confirmations=6)
 
@@ -52,7 +70,7 @@ def test_the_file_is_blamed_for_what_is_its_own(tmp_path):
 
 def test_the_template_says_what_confirmations_are(tmp_path):
     write_config(tmp_path, WRITTEN)
-    assert "whose headers an anchor keeps" in (tmp_path / CONFIG).read_text()
+    assert "whose headers it keeps" in (tmp_path / CONFIG).read_text()
 
 
 @pytest.mark.parametrize(
@@ -67,6 +85,15 @@ def test_the_template_says_what_confirmations_are(tmp_path):
         ("confirmations = 0", "expected confirmations from 1 to 100, found 0"),
         ("confirmations = 101", "expected confirmations from 1 to 100, found 101"),
         ('meaning = ["authorship"]', "expected meaning to be text in quotes"),
+        ("max_fee = 199", "expected max_fee from 200 to 10,000,000, found 199"),
+        ("max_fee_rate = 0", "expected max_fee_rate from 1 to 10,000, found 0"),
+        ("confirm_target = 1009", "expected confirm_target from 1 to 1,008, found 1009"),
+        ('wallet = "core"', 'expected wallet to be "core NAME" or "own"'),
+        ('wallet = "core "', 'expected wallet to be "core NAME" or "own"'),
+        ('wallet_sync = "https://host"', "expected wallet_sync to be"),
+        ('node = "127.0.0.1:8332"', "expected node to be an address such as http://127.0.0.1:8332"),
+        ('esplora = "host/api"', "expected esplora to be an address such as https://HOST/api"),
+        ('bitcoin_price = "EUR 90000"', 'expected bitcoin_price to be such as "90000 EUR"'),
         ("key = ", "cannot be read"),
         ('key = "a"\nkey = "b"', "cannot be read"),
         ("confirmations = " + "9" * 5000, "cannot be read"),

@@ -4,13 +4,15 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from vaulted import in_hand, make_vault, put
+from vaulted import TIME, in_hand, make_vault, put
 
 from medanchor.errors import VaultError
 from medanchor.vault import schema
 from medanchor.vault import store as store_module
+from medanchor.vault.anchors import AnchorRow, Sending, list_anchors
 from medanchor.vault.bundles import find_digest, path_of
 from medanchor.vault.integrity import check_database
+from medanchor.vault.rows import seal
 from medanchor.vault.store import DATABASE, LOCK, Store, apply_migrations, locked
 
 
@@ -36,6 +38,9 @@ def first_version(tmp_path):
         vault = make_vault(tmp_path / "vault")
         with Store(vault) as store:
             put(store, RECORD)
+            values = (1, 1, b"transaction", 101, TIME, None)
+            row = (*values, seal("anchor", *values))
+            store.database.execute("INSERT INTO anchor VALUES (?, ?, ?, ?, ?, ?, ?)", row)
     return vault
 
 
@@ -50,13 +55,14 @@ def assert_sound(store):
     assert list(check_database(store)) == []
     (place,) = find_digest(store, RECORD.raw_list()[0])
     assert path_of(store, place) == RECORD.folder + b"/a"
+    assert list_anchors(store) == [AnchorRow(1, 1, b"transaction", 101, TIME, None, Sending(waits_from=101))]
 
 
 @pytest.mark.parametrize("read_only", [False, True])
 def test_a_vault_of_the_first_version_is_migrated_when_it_is_opened(first_version, read_only):
     for _ in range(2):
         with Store(first_version, read_only=read_only) as store:
-            assert version_of(store) == schema.VERSION == 2
+            assert version_of(store) == schema.VERSION == 3
             assert_sound(store)
             plan = store.database.execute(
                 "EXPLAIN QUERY PLAN SELECT 1 FROM span WHERE entry = 0 AND first <= 5 ORDER BY first DESC LIMIT 1"
