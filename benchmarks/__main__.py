@@ -30,6 +30,7 @@ def main() -> None:
     print(f"{machine()}\n\n{HEAD}", flush=True)
     with folder(chosen.data) as root:
         os.environ["XDG_DATA_HOME"] = str(root / "no-vault-here")
+        os.environ["XDG_CACHE_HOME"] = str(root / "cache")
         bench = Bench(root, 1 if chosen.quick else chosen.runs, QUICK_SHRINK if chosen.quick else 1)
         for name in chosen.rows:
             for line in ROWS[name](bench):

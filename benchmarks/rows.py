@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import data
+from benchmarks.chains import long_chain
 from benchmarks.measure import Pair, Run, command, in_turn, peak_memory, task
+from benchmarks.nodes import loopback_node
 
 MEDANCHOR = (sys.executable, "-m", "medanchor")
 OTS = shutil.which("ots", path=str(Path(sys.executable).parent)) or shutil.which("ots")
@@ -195,6 +197,52 @@ def million(bench: Bench) -> Iterator[Line]:
     yield Line(f"one proof among {count:,}", f"{median * 1000:.1f} ms", "-", "", "< 50 ms", "")
 
 
+def header_chain(bench: Bench) -> Iterator[Line]:
+    count, folder, vault = 1_000_000 // bench.shrink, bench.records(10_000, 2048), bench.vault()
+    proofs, headers, cache = bench.root / "proofs", bench.root / "headers.bin", bench.root / "cache"
+    shutil.rmtree(proofs, ignore_errors=True)
+    bench.call("stamp", folder, "--anchor", "--vault", vault)
+    bench.call("proof", "export", folder, "-o", proofs, "--vault", vault)
+    long_chain(headers, count, proofs)
+    shutil.rmtree(vault)
+    shutil.rmtree(cache, ignore_errors=True)
+    peak, seconds = peak_memory([*MEDANCHOR, "chain", "check", headers])
+    memory = f"{seconds:.1f} s; {peak.total / MEGABYTE:.0f} MB"
+    yield Line(f"{count:,} headers checked, the whole process", memory, "-", "", "≤ 12 s, ≤ 300 MB", "")
+    proof = next(proofs.rglob("*.medproof"))
+    record = next(folder.rglob(proof.name.removesuffix(".medproof")))
+    verify = [*MEDANCHOR, "verify", record, "--proof", proof]
+    pair = in_turn(
+        command(*verify, "--headers", headers), command(*verify, exits=FOUND_UNCONFIRMED), max(5, 3 * bench.runs)
+    )
+    what = f"verify --headers of them from then on: {pair.ours - pair.baseline:.2f} s more"
+    yield slower(what, pair, "the same without --headers", "≤ 0.3 s more", "")
+    run = task("verify_headers", proofs, headers)
+    rate = len(list(proofs.rglob("*.medproof"))) / statistics.median(run() for _ in range(bench.runs))
+    yield Line(f"proofs verified against {count:,} headers", f"{rate:,.0f} a second", "-", "", "≥ 2,000 a second", "")
+    shutil.rmtree(proofs)
+
+
+def network(bench: Bench) -> Iterator[Line]:
+    shutil.rmtree(bench.root / "node", ignore_errors=True)
+    shutil.rmtree(bench.root / "vault", ignore_errors=True)
+    vault = ("--vault", bench.root / "vault")
+    with loopback_node(bench.root / "node") as (node, wallet):
+        bench.call("init", "--node", node.url, "--wallet", wallet, *vault)
+        bench.call("stamp", bench.records(10_000, 2048), *vault)
+        bench.call("anchor", *vault)
+        (sent,) = node.ledger.mempool.values()
+        yield Line("an anchoring transaction", f"{sent.size} vB", "-", "", "≤ 160 vB", "")
+        node.ledger.mine(6)
+        bench.call("anchor", *vault)
+        run = command(*MEDANCHOR, "anchor", *vault)
+        median = statistics.median(run() for _ in range(bench.runs))
+        node.plan()
+        run()
+        asked = f"{median:.2f} s; {len(node.requests)} requests"
+    yield Line("anchor, with nothing to do, the whole process", asked, "-", "", "≤ 0.5 s, ≤ 5 requests", "")
+
+
 ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "small": stamp_small,
     "medium": stamp_medium,
@@ -205,4 +253,6 @@ ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "proofs": many_proofs,
     "cold": cold_start,
     "million": million,
+    "headers": header_chain,
+    "network": network,
 }

@@ -148,6 +148,27 @@ def verify_medanchor(proofs: str) -> Work:
     return work
 
 
+def verify_headers(proofs: str, headers: str) -> Work:
+    """Read and parse each proof, open the chain of headers (checked before), and run every step for each proof."""
+    from medanchor.chain.header_file import believed_headers
+    from medanchor.chain.header_note import usual_note
+    from medanchor.core.proof import parse_proof
+    from medanchor.core.verify import Trust, TrustLevel, Witness, verify
+
+    paths = sorted(Path(proofs).rglob("*.medproof"))
+
+    def work() -> None:
+        known = [parse_proof(path.read_bytes()) for path in paths]
+        heights = {proof.anchor.block.height for proof in known if proof.anchor}
+        chain = believed_headers(Path(headers), heights, note=usual_note())
+        for proof in known:
+            height = proof.anchor.block.height if proof.anchor else 0
+            witness = Witness(TrustLevel.HEADER_CHAIN, "the chain", chain.network, chain.height, chain.at(height))
+            verify(proof, proof.record.raw, Trust({}, witness))
+
+    return work
+
+
 def verify_opentimestamps(proofs: str) -> Work:
     """Read each .ots, deserialise it (which runs its operations), and check its attestation against a known header."""
     from bitcoin.core import CBlockHeader

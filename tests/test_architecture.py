@@ -21,7 +21,7 @@ REASON = re.compile(r"# (noqa: [A-Z0-9, ]+ - |type: ignore\[[a-z-, ]+\]  # )\w")
 
 IMPURE = {"os", "io", "time", "random", "secrets", "socket", "pathlib", "subprocess", "sqlite3", "logging"}
 HEAVY = {"sqlite3", "pbk", "rich", "multiprocessing", "concurrent", "requests", "http", "ssl", "tomllib"}
-HEAVY |= {"opentimestamps", "Cryptodome", "git"}
+HEAVY |= {"opentimestamps", "Cryptodome", "git", "pydantic", "bdkpython"}
 """What verifying a proof has no use for. (`platformdirs` is needed to look whether this user has a vault.)"""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

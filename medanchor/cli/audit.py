@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medanchor.cli import options
-from medanchor.cli.context import has_chain, open_chain, open_store
+from medanchor.cli.context import open_store
 from medanchor.cli.output import Output, name_of, plural
 from medanchor.cli.records import problem_fields, problem_lines
+from medanchor.cli.sources import embedded_chain, has_chain, open_chain
 from medanchor.errors import PartialError, PendingError, Step, VerificationError
 
 if TYPE_CHECKING:
@@ -35,9 +36,9 @@ def audit(
 
     out = Output(json, quiet, verbose)
     with open_store(vault, read_only=True) as store, out.progress("checked") as advance:
-        chain = open_chain(store, 1) if has_chain(store) else None
-        if chain is not None:
-            chain.check()
+        chain = open_chain(store) if has_chain(store) else None
+        if kept := embedded_chain(store):
+            kept.check()
         result = audit_vault(store, chain, sweep=not no_sweep, progress=advance)
     lines = _lines(result, swept=not no_sweep, asked=chain is not None)
     out.result(*lines, **_fields(result, out), chain_asked=chain is not None)

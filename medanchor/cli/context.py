@@ -11,7 +11,6 @@ from medanchor.cli.output import Output
 from medanchor.errors import UsageError, VaultError
 
 if TYPE_CHECKING:
-    from medanchor.chain.embedded import EmbeddedChain
     from medanchor.vault.config import Config
     from medanchor.vault.keys import Passphrase, Signer
     from medanchor.vault.store import Store
@@ -64,21 +63,6 @@ def open_config(store: "Store") -> "Config":
     from medanchor.vault.config import read_config
 
     return read_config(store.directory, os.environ)
-
-
-def open_chain(store: "Store", confirmations: int) -> "EmbeddedChain":
-    """Return the chain that the vault anchors on; nothing is opened until it is asked something."""
-    from medanchor.chain.embedded import EmbeddedChain
-    from medanchor.notary.vaults import CHAIN
-
-    return EmbeddedChain(store.directory / CHAIN, now=lambda: int(time.time()), confirmations=confirmations)
-
-
-def has_chain(store: "Store") -> bool:
-    """Say whether the vault has an embedded chain that can be opened: its engine writes even to read."""
-    from medanchor.notary.vaults import CHAIN
-
-    return (store.directory / CHAIN).is_dir() and os.access(store.directory / CHAIN, os.W_OK)
 
 
 def open_signer(store: "Store", key: str | None, passphrase_file: Path | None) -> "Signer":

@@ -10,17 +10,10 @@ from typing import TYPE_CHECKING
 
 from medanchor import __version__
 from medanchor.cli import options
-from medanchor.cli.context import (
-    has_chain,
-    key_name,
-    open_chain,
-    open_config,
-    open_store,
-    time_text,
-    vault_directory,
-)
+from medanchor.cli.context import key_name, open_config, open_store, time_text, vault_directory
 from medanchor.cli.output import Output, plural
-from medanchor.errors import ChainError, MedanchorError, VaultError
+from medanchor.cli.sources import coin_wallet, embedded, has_chain, open_chain
+from medanchor.errors import ChainError, MedanchorError, VaultError, WalletError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,6 +61,7 @@ def doctor(
             ("disk", _disk),
             ("clock", _clock),
             ("chain", _chain),
+            ("wallet", _wallet),
         ]
         diagnoses = [_diagnose(name, check, store) for name, check in checks]
     lines = [line for diagnosis in diagnoses for line in _lines(diagnosis)]
@@ -147,13 +141,26 @@ def _newest_times(store: "Store") -> "Iterator[tuple[str, str]]":
         yield "anchor", anchors[-1].prepared
     if has_chain(store):
         with suppress(ChainError):  # what it lacks is told by the look at the chain
-            yield "block", time_text(Header.parse(open_chain(store, 1).tip().header).time)
+            yield "block", time_text(Header.parse(open_chain(store).tip().header).time)
 
 
 def _chain(store: "Store") -> str:
     from medanchor.core.header import Header
 
-    if not has_chain(store):
+    if embedded(store, open_config(store)) and not has_chain(store):
         return "the embedded regtest chain is made at the first anchor"
-    tip = open_chain(store, 1).tip()
-    return f"embedded regtest at height {tip.height}, newest block {time_text(Header.parse(tip.header).time)}"
+    chain = open_chain(store)
+    tip = chain.tip()
+    return f"{chain.name}: height {tip.height}, newest block {time_text(Header.parse(tip.header).time)}"
+
+
+def _wallet(store: "Store") -> str:
+    from medanchor.cli.words import balance_words
+
+    config = open_config(store)
+    if not config.wallet:
+        return "none is configured" + ("; the embedded chain needs none" if embedded(store, config) else "")
+    balance = coin_wallet(store, config).balance()
+    if balance.confirmed < config.max_fee:
+        raise WalletError(balance_words(balance), hint="send it some coins: medanchor wallet address")
+    return balance_words(balance)

@@ -1,6 +1,6 @@
 """`medanchor init`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,23 +8,34 @@ from medanchor.cli import options
 from medanchor.cli.context import new_passphrase, vault_directory
 from medanchor.cli.output import Output
 from medanchor.core.header import Network
-from medanchor.errors import UsageError
+from medanchor.errors import UsageError, VaultError
+
+if TYPE_CHECKING:
+    from medanchor.vault.config import Config
 
 Origin = Annotated[
     str | None, typer.Option("--origin", metavar="ORIGIN", help="The ledger's name for ever: clinic.example/ward-7.")
 ]
 NetworkName = Annotated[
-    str, typer.Option("--network", metavar="NETWORK", help="The Bitcoin network to anchor on: regtest, embedded.")
+    str, typer.Option("--network", metavar="NETWORK", help="regtest, testnet3, testnet4, signet or mainnet.")
 ]
 KeyName = Annotated[str, typer.Option("--key", metavar="NAME", help="The first key's file name.")]
 Label = Annotated[str, typer.Option("--name", metavar="WHO", help="Who holds it, as people read it: Dr A. Example.")]
 Role = Annotated[str, typer.Option("--role", metavar="ROLE", help="What they are: physician.")]
+YesMainnet = Annotated[bool, typer.Option("--yes-mainnet", help="Yes: anchors there cost real money.")]
+Node = Annotated[str, typer.Option("--node", metavar="URL", help="A Bitcoin Core node: http://127.0.0.1:48332.")]
+Esplora = Annotated[str, typer.Option("--esplora", metavar="URL", help="An Esplora server: https://HOST/api.")]
+WalletName = Annotated[str, typer.Option("--wallet", metavar="WALLET", help="Who pays: 'core NAME', or own.")]
 Ask = Annotated[bool, typer.Option("--passphrase", help="Ask for a passphrase that encrypts the key.")]
 
 
 def init(
     origin: Origin = None,
     network: NetworkName = Network.REGTEST.value,
+    yes_mainnet: YesMainnet = False,
+    node: Node = "",
+    esplora: Esplora = "",
+    wallet: WalletName = "",
     key: KeyName = "default",
     name: Label = "",
     role: Role = "",
@@ -43,9 +54,10 @@ def init(
 
     out = Output(json, quiet, verbose)
     directory = vault_directory(vault)
-    chain = check_network(network)
+    chain = check_network(network, yes_mainnet=yes_mainnet)
+    preferences = _preferences(node=node, esplora=esplora, wallet=wallet)
     secret = new_passphrase(passphrase_file, ask=passphrase)
-    new = NewVault(origin or new_origin(), chain, key, name or key, role, secret)
+    new = NewVault(origin or new_origin(), chain, key, name or key, role, secret, preferences)
     create_vault(directory, new)
     kept = "encrypted with a passphrase" if secret else "in a file that only you can read"
     out.result(
@@ -57,12 +69,29 @@ def init(
         network=new.network.value,
         key=key,
     )
+    if chain is not Network.REGTEST and not (node or esplora):
+        out.warn(f"there is no source of {chain}'s blocks yet: name a node or an Esplora server in config.toml")
 
 
-def check_network(name: str) -> Network:
-    """Return the network `name` if this version can anchor on it. Raises UsageError."""
-    if name != Network.REGTEST.value:
+def _preferences(**given: str) -> "Config":
+    """Return a configuration with what was given. Raises UsageError if it makes no sense."""
+    from medanchor.vault.config import checked
+
+    try:
+        return checked(given, {name: f"--{name}" for name in given})
+    except VaultError as error:
+        raise UsageError(error.message, hint=error.hint) from None
+
+
+def check_network(name: str, *, yes_mainnet: bool) -> Network:
+    """Return the network `name`; mainnet is asked for twice, as anchors cost real money there. Raises UsageError."""
+    if name not in list(Network):
         raise UsageError(
-            f"expected the network regtest, found {name}", hint="this version anchors on the embedded chain"
+            f"expected a network out of {', '.join(Network)}, found {name}", hint="for trying out: regtest"
         )
-    return Network.REGTEST
+    if name == Network.MAINNET and not yes_mainnet:
+        raise UsageError(
+            "on mainnet every anchor costs real money, some hundred to some thousand satoshi",
+            hint="say so with --yes-mainnet; testnet4 is there for trying out",
+        )
+    return Network(name)

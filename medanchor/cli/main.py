@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from medanchor import __version__
-from medanchor.cli import anchor, audit, chain, doctor, init, key, log, proof, stamp, status, verify
+from medanchor.cli import anchor, audit, chain, doctor, init, key, log, proof, stamp, status, verify, wallet
 from medanchor.cli.output import tell_error
 from medanchor.cli.plain import convert_plainly
 from medanchor.errors import MedanchorError, UsageError
@@ -76,6 +76,7 @@ app.command()(log.log)
 app.command()(audit.audit)
 app.add_typer(key.app, name="key")
 app.add_typer(chain.app, name="chain")
+app.add_typer(wallet.app, name="wallet")
 app.command()(doctor.doctor)
 
 

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medanchor.cli.context import has_chain, has_vault, insists, open_chain, open_store, time_text, vault_directory
+from medanchor.cli.context import has_vault, insists, open_store, time_text, vault_directory
 from medanchor.cli.output import Output, plural
 from medanchor.cli.records import record_digest
+from medanchor.cli.sources import has_chain, open_chain
 from medanchor.cli.verify import header_chain_witnesses
 from medanchor.cli.words import CHEAP
 from medanchor.core.hashes import display
@@ -15,6 +16,7 @@ from medanchor.interop.existence import BlockClaim, Confirmation, Existence, Ots
 from medanchor.interop.ots import parse_ots
 
 if TYPE_CHECKING:
+    from medanchor.cli.verify import Given
     from medanchor.core.hashes import Hash
     from medanchor.core.verify import Witness
 
@@ -24,20 +26,23 @@ NOT_SAID = (
 )
 
 
-def verify_with_ots(
-    record: str, data: bytes, headers: Path | None, signers: list[Path], vault: Path | None, out: Output
-) -> None:
+def verify_with_ots(record: str, data: bytes, given: "Given", out: Output) -> None:
     """Judge one record by an .ots file. Raises VerificationError, PendingError; exits with 3 at trust level 1."""
-    if signers:
+    if given.signers:
         raise UsageError("an OpenTimestamps file names no signer: --signer needs the .medproof", hint="leave it out")
+    if given.node or given.esplora:
+        raise UsageError(
+            "an OpenTimestamps file does not say which network to ask about",
+            hint="give --headers, or --vault with a vault of that network",
+        )
     file = parse_ots(data)
     raw = record_digest(record)
     judge(file, raw, {})  # all that needs no source of blocks, before one is asked
-    if headers is not None:
+    if given.headers is not None:
         heights = [claim.height for claim in file.blocks]
-        existence = judge(file, raw, header_chain_witnesses(headers, None, heights))
+        existence = judge(file, raw, header_chain_witnesses(given.headers, None, heights, out))
     else:
-        existence = _judge_by_vault(file, raw, vault, out)
+        existence = _judge_by_vault(file, raw, given.vault, out)
     verified = existence.level is not TrustLevel.CONSISTENT
     verdict = "verified" if verified else "consistent"
     out.result(*_lines(existence, file), verdict=verdict, **_fields(existence, file))
@@ -69,7 +74,7 @@ def _vault_witnesses(heights: list[int], vault: Path | None, out: Output) -> "di
 
     try:
         with open_store(vault, read_only=True) as store:
-            return witnesses(open_chain(store, 1) if has_chain(store) else None, heights)
+            return witnesses(open_chain(store) if has_chain(store) else None, heights)
     except MedanchorError as error:
         if insists(vault):
             raise
@@ -131,6 +136,7 @@ def _fields(existence: Existence, file: OtsFile) -> dict[str, object]:
         "stamped": None,
         "transaction": None,
         "trust": {"level": int(existence.level), "witness": block and block.witness},
+        "work": None,
         "hashes": _hashes(claim),
         "not_judged": [*file.calendars, *file.others],
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medanchor.cli import options
-from medanchor.cli.context import has_chain, open_chain, open_store
+from medanchor.cli.context import open_store
 from medanchor.cli.output import Output, name_of, plural
 from medanchor.cli.records import (
     any_unreadable,
@@ -18,10 +18,20 @@ from medanchor.cli.records import (
     problem_lines,
     read_input,
 )
-from medanchor.errors import PartialError, PendingError, Step, UnknownRecordError, UsageError, VerificationError
+from medanchor.cli.sources import has_chain, open_chain
+from medanchor.errors import (
+    ChainError,
+    PartialError,
+    PendingError,
+    Step,
+    UnknownRecordError,
+    UsageError,
+    VerificationError,
+)
 
 if TYPE_CHECKING:
     from medanchor.core.proof import Proof
+    from medanchor.core.verify import Witness
     from medanchor.notary.examine import Finding
     from medanchor.notary.export import Exported
     from medanchor.records.walk import Problem
@@ -34,6 +44,9 @@ OutputDirectory = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace proofs that are there already.")]
 Ots = Annotated[bool, typer.Option("--ots", help="Also write NAME.ots, for OpenTimestamps, once it is anchored.")]
+SelfContained = Annotated[
+    bool, typer.Option("--self-contained", help="Put in all headers that follow the block, up to 2,016.")
+]
 ProofFile = Annotated[Path, typer.Argument(metavar="PROOF", show_default=False)]
 
 
@@ -43,6 +56,7 @@ def export(
     output: OutputDirectory = None,
     force: Force = False,
     ots: Ots = False,
+    self_contained: SelfContained = False,
     follow_symlinks: options.FollowSymlinks = False,
     vault: options.Vault = None,
     json: options.Json = False,
@@ -56,14 +70,17 @@ def export(
     Example: medanchor proof export record.pdf -o proofs
     """
     from medanchor.notary.export import export as export_proofs
-    from medanchor.notary.prove import Prover, ask_chain
+    from medanchor.notary.prove import Prover, with_all_successors
 
     out = Output(json, quiet, verbose)
     if not paths:
         raise UsageError("no record was named", hint="such as: medanchor proof export record.pdf")
     with open_store(vault, read_only=True) as store:
         findings, problems = _find(store, [os.fsencode(path) for path in paths], follow_symlinks, out)
-        prover = Prover(store, ask_chain(store, open_chain(store, 1) if has_chain(store) else None))
+        known = _ask_chain(store, [finding.place.entry for finding in findings if finding.place], out)
+        prover = (
+            Prover(store, known, with_all_successors(open_chain(store))) if self_contained else Prover(store, known)
+        )
         try:
             exported = export_proofs(prover, findings, output, replace=force, ots=ots)
         except OSError as error:
@@ -76,6 +93,17 @@ def export(
     _fail(exported, problems, out)
     if ots:
         _fail_without_ots(exported, out)
+
+
+def _ask_chain(store: "Store", entries: list[int], out: Output) -> "dict[int, Witness]":
+    """Return what the chain says about the blocks that prove `entries`; nothing if it cannot be reached."""
+    from medanchor.notary.prove import ask_chain
+
+    try:
+        return ask_chain(store, open_chain(store) if has_chain(store) else None, entries)
+    except ChainError as error:
+        out.note(f"the chain was not asked whether it still has these blocks: {error.message}")
+        return {}
 
 
 def _find(store: "Store", paths: list[bytes], follow: bool, out: Output) -> "tuple[list[Finding], list[Problem]]":

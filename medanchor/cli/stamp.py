@@ -117,13 +117,14 @@ def _stamp(
 def _anchor(store: "Store", fields: dict[str, object], out: Output) -> dict[str, object]:
     """Anchor what was stamped, and return the JSON of that; if it fails, the stamp stands and a script is told both."""
     try:
-        anchored = run_anchor(store)
+        config = open_config(store)
+        anchored = run_anchor(store, config)
     except MedanchorError as error:
         if out.json:
             out.result(**fields, error=error_fields(error))
         out.fail(error)
     if not out.json:
-        tell_anchor(anchored, out)
+        tell_anchor(anchored, store.network.value, config, out)
     return {"anchor": anchor_fields(anchored)}
 
 

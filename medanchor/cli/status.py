@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medanchor.cli import options
-from medanchor.cli.context import has_chain, open_chain, open_store
+from medanchor.cli.context import open_config, open_store
 from medanchor.cli.output import Output, plural
-from medanchor.cli.words import anchor_sentence
-from medanchor.errors import ChainError, PendingError, UsageError
+from medanchor.cli.sources import coin_wallet, has_chain, open_chain
+from medanchor.cli.words import anchor_sentence, balance_words, cost_words
+from medanchor.errors import ChainError, MedanchorError, PendingError, UsageError
 
 if TYPE_CHECKING:
     from medanchor.vault.anchors import AnchorRow
     from medanchor.vault.store import Store
+    from medanchor.wallet.wallet import Balance
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -62,9 +64,14 @@ class _Standing:
         from medanchor.vault.anchors import list_anchors
 
         self.store = store
+        self.config = open_config(store)
         self.size = store.size()
         self.rows = list_anchors(store)
-        self.tip, self.stale, self.chain_error = self._ask_chain()
+        self.tip: int | None = None
+        self.stale: set[int] = set()
+        self.mempool: set[int] = set()
+        self.chain_error = self._ask_chain()
+        self.balance, self.wallet_error = self._ask_wallet()
         self.confirmed = [row for row in self.rows if row.evidence and row.number not in self.stale]
         self.covered = max((row.size for row in self.confirmed), default=0)
         self.waiting_for = timedelta()
@@ -73,24 +80,46 @@ class _Standing:
             stamped = datetime.strptime(oldest, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
             self.waiting_for = max(datetime.fromtimestamp(time.time(), UTC) - stamped, timedelta())
 
-    def _ask_chain(self) -> "tuple[int | None, set[int], str | None]":
-        """Return the chain's height, the anchors that are not in it any more, and why it could not be asked."""
-        from medanchor.notary.anchor import stale
+    def _ask_chain(self) -> str | None:
+        """Ask for the chain's height, which anchors are not in it any more, and which wait; return why that failed."""
+        from medanchor.notary.standing import WAITING, stale, states
 
         if not has_chain(self.store):
-            return None, set(), None
-        chain = open_chain(self.store, 1)
+            return None
         try:
-            return chain.tip().height, {row.number for row in stale(self.store, chain)}, None
+            chain = open_chain(self.store)
+            known = states(self.rows, self.config.confirmations)
+            waiting = [row for row in self.rows if known[row.number] in WAITING]
+            self.mempool = {row.number for row in waiting if chain.pending(row.transaction)}
+            gone = stale(self.rows, chain, confirmations=self.config.confirmations)
+            self.stale = {row.number for row in gone}
+            self.tip = chain.tip().height
         except ChainError as error:
-            return None, set(), error.message
+            return error.message
+        return None
+
+    def _ask_wallet(self) -> "tuple[Balance | None, str | None]":
+        """Return what the configured wallet has, and why it could not be asked."""
+        if not self.config.wallet:
+            return None, None
+        try:
+            return coin_wallet(self.store, self.config).balance(), None
+        except MedanchorError as error:
+            return None, error.message
+
+    def states(self) -> dict[int, str]:
+        """Return the state of each anchor by its number, as the chain says it is at this moment."""
+        from medanchor.notary.standing import states
+
+        known = {number: str(state) for number, state in states(self.rows, self.config.confirmations).items()}
+        return known | dict.fromkeys(self.mempool, "mempool") | dict.fromkeys(self.stale, "reorganised")
 
     def confirmations(self, row: "AnchorRow") -> int:
         """Return how many blocks confirm `row`: as the chain says, or as its own headers show."""
         if row.evidence is None or row.number in self.stale:
             return 0
         block = row.evidence.block
-        return (self.tip - block.height if self.tip is not None else len(block.successors)) + 1
+        return max(len(block.successors), (self.tip or 0) - block.height) + 1  # a source may lag behind
 
     def lines(self) -> list[str]:
         waiting = self.size - self.covered
@@ -102,13 +131,37 @@ class _Standing:
         if self.confirmed:
             newest = self.confirmed[-1]
             lines.append(f"{anchor_sentence(newest)}; {plural(self.confirmations(newest), 'confirmation')} now")
+        known = self.states()
+        lines += [f"{anchor_sentence(row)}: {known[row.number]}" for row in self.waiting()]
         if self.stale:
             lines.append(f"{plural(len(self.stale), 'anchor')} reorganised away: run 'medanchor anchor'")
-        if self.chain_error:
-            lines.append(f"the chain was not asked: {self.chain_error}")
+        if fees := sum(row.sending.fee for row in self.confirmed):
+            lines.append(cost_words(fees, self.records(), self.config.bitcoin_price))
+        if self.balance:
+            lines.append(balance_words(self.balance))
+        for what, error in (("chain", self.chain_error), ("wallet", self.wallet_error)):
+            if error:
+                lines.append(f"the {what} was not asked: {error}")
         return lines
 
+    def records(self) -> int:
+        """Return how many records the confirmed anchors cover."""
+        from medanchor.vault.bundles import count_records_before
+
+        return count_records_before(self.store, self.covered)
+
+    def waiting(self) -> "list[AnchorRow]":
+        """Return the anchors that may still come into a block."""
+        from medanchor.notary.standing import WAITING
+
+        known = self.states()
+        return [row for row in self.rows if known[row.number] in (*WAITING, "mempool") and row.number not in self.stale]
+
     def fields(self) -> dict[str, object]:
+        from medanchor.core.hashes import display
+        from medanchor.notary.standing import transaction_id
+
+        known = self.states()
         return {
             "origin": self.store.origin,
             "network": self.store.network.value,
@@ -117,12 +170,15 @@ class _Standing:
             "waiting": self.size - self.covered,
             "waiting_seconds": int(self.waiting_for.total_seconds()),
             "tip": self.tip,
+            "balance": self.balance and {"confirmed": self.balance.confirmed, "pending": self.balance.pending},
             "anchors": [
                 {
                     "entries": row.size,
                     "confirmations": self.confirmations(row),
                     "height": row.evidence.block.height if row.evidence else None,
-                    "state": "reorganised" if row.number in self.stale else "confirmed" if row.evidence else "prepared",
+                    "state": known[row.number],
+                    "fee": row.sending.fee,
+                    "transaction": display(transaction_id(row)),
                 }
                 for row in self.rows
             ],

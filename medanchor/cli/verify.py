@@ -1,16 +1,18 @@
 """`medanchor verify`: with a proof and nothing else, or against the vault."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medanchor.cli import options
-from medanchor.cli.context import has_chain, has_vault, insists, open_chain, open_store, vault_directory
+from medanchor.cli.context import has_vault, insists, open_store, vault_directory
 from medanchor.cli.output import Output
 from medanchor.cli.records import looks_like_ots, read_input, record_digest
-from medanchor.errors import ChainError, MedanchorError, PendingError, Step, UsageError, VerificationError
+from medanchor.cli.sources import has_chain, open_chain
+from medanchor.errors import MedanchorError, PendingError, Step, UsageError, VerificationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from medanchor.core.verify import Attestation, Trust, Witness
 
 EXPORT_HINT = "the vault that stamped the record makes one: medanchor proof export"
-HEADERS_HINT = "get the network's headers again, up to today, from whom you trust: a chain made to deceive fails too"
 
 ProofFiles = Annotated[
     list[Path] | None, typer.Option("--proof", metavar="FILE", help="The record's proof, or its .ots: needs no vault.")
@@ -30,9 +31,31 @@ Headers = Annotated[
     Path | None,
     typer.Option("--headers", metavar="FILE", help="Block headers from genesis on, 80 bytes each (chain export)."),
 ]
+Node = Annotated[str | None, typer.Option("--node", metavar="URL", help="A Bitcoin Core node that you trust.")]
+Esplora = Annotated[str | None, typer.Option("--esplora", metavar="URL", help="An Esplora server that you trust.")]
+Sources = Annotated[
+    str, typer.Option("--sources", metavar="COUNT", help="Sources of the vault that must agree: 1 or 2.")
+]
 SignerFiles = Annotated[
     list[Path] | None, typer.Option("--signer", metavar="FILE", help="A public key you trust (key export).")
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a verifier brings to judge a proof by: sources of blocks, keys to trust, a vault."""
+
+    headers: Path | None
+    node: str | None
+    esplora: str | None
+    sources: int
+    signers: list[Path]
+    vault: Path | None
+
+    @property
+    def outside(self) -> bool:
+        """Whether something was named that only a proof is judged by."""
+        return bool(self.headers or self.node or self.esplora or self.signers)
 
 
 def verify(
@@ -40,6 +63,9 @@ def verify(
     proof: ProofFiles = None,
     headers: Headers = None,
     signer: SignerFiles = None,
+    node: Node = None,
+    esplora: Esplora = None,
+    sources: Sources = "1",
     follow_symlinks: options.FollowSymlinks = False,
     vault: options.Vault = None,
     json: options.Json = False,
@@ -55,19 +81,27 @@ def verify(
     out = Output(json, quiet, verbose)
     if not paths:
         raise UsageError("no record to verify was named", hint="such as: medanchor verify record.pdf")
+    given = Given(headers, node, esplora, _count(sources), signer or [], vault)
     chosen = _chosen_proof(proof) if proof else _proof_beside(paths, vault)
     if chosen is not None:
         if not proof:
             out.note("there is no vault here; using the proof that lies beside the record")
-        verify_with_proof(paths, chosen, headers, signer or [], vault, out)
+        verify_with_proof(paths, chosen, given, out)
     elif "-" in paths:
         raise UsageError("a record on stdin is verified with its proof: give it with --proof", hint=EXPORT_HINT)
-    elif headers or signer:
-        raise UsageError("--headers and --signer say how to judge a proof: give it with --proof", hint=EXPORT_HINT)
+    elif given.outside:
+        raise UsageError("such an option says how to judge a proof: give that with --proof", hint=EXPORT_HINT)
     else:
         from medanchor.cli.verify_vault import verify_with_vault
 
-        verify_with_vault(paths, follow_symlinks, vault, out)
+        verify_with_vault(paths, follow_symlinks, given.sources, vault, out)
+
+
+def _count(sources: str) -> int:
+    """Return how many sources are to agree; converted here, as Typer takes a library of its own to read a number."""
+    if sources not in ("1", "2"):
+        raise UsageError(f"expected --sources 1 or 2, found {sources}", hint="2 asks a node and an Esplora server")
+    return int(sources)
 
 
 def _chosen_proof(proofs: list[Path]) -> Path:
@@ -87,9 +121,7 @@ def _proof_beside(paths: list[str], vault: Path | None) -> Path | None:
     return None if has_vault(vault_directory(vault)) else beside
 
 
-def verify_with_proof(
-    paths: list[str], file: Path, headers: Path | None, signers: list[Path], vault: Path | None, out: Output
-) -> None:
+def verify_with_proof(paths: list[str], file: Path, given: Given, out: Output) -> None:
     """Judge one record by one proof. Raises VerificationError, PendingError; exits with 3 at trust level 1."""
     if len(paths) != 1:
         raise UsageError(
@@ -100,9 +132,9 @@ def verify_with_proof(
         if looks_like_ots(file, data):
             from medanchor.cli.ots import verify_with_ots
 
-            verify_with_ots(paths[0], data, headers, signers, vault, out)
+            verify_with_ots(paths[0], data, given, out)
         else:
-            _tell(_attest(paths[0], data, headers, signers, vault, out), out)
+            _tell(_attest(paths[0], data, given, out), out)
     except VerificationError as error:
         if not out.json:
             out.result(f"NOT VERIFIED: step {error.step.value}, {error.step.name}: {error.message}")
@@ -121,9 +153,7 @@ def _tell(attestation: "Attestation", out: Output) -> None:
         out.fail(PendingError("nothing outside the proof confirms its block", hint=hint))
 
 
-def _attest(
-    record: str, data: bytes, headers: Path | None, signers: list[Path], vault: Path | None, out: Output
-) -> "Attestation":
+def _attest(record: str, data: bytes, given: Given, out: Output) -> "Attestation":
     """Return what the proof in `data` attests; all that needs no source of blocks is settled before one is asked."""
     from medanchor.core.proof import parse_proof
     from medanchor.core.verify import check_evidence, check_record
@@ -133,8 +163,8 @@ def _attest(
     raw = record_digest(record)
     check_record(proof, raw)
     check_evidence(proof)
-    _check_signer(proof, signers)
-    return verify_proof(proof, raw, _trust(proof, headers, signers, vault, out))
+    _check_signer(proof, given.signers)
+    return verify_proof(proof, raw, _trust(proof, given, out))
 
 
 def _check_signer(proof: "Proof", signers: list[Path]) -> None:
@@ -151,57 +181,72 @@ def _check_signer(proof: "Proof", signers: list[Path]) -> None:
         )
 
 
-def _trust(proof: "Proof", headers: Path | None, signers: list[Path], vault: Path | None, out: Output) -> "Trust":
-    """Return what to believe: the keys and the header chain that were named, or what the proof's own vault believes."""
+def _trust(proof: "Proof", given: Given, out: Output) -> "Trust":
+    """Return what to believe: the keys and sources that were named, or what the proof's own vault believes."""
     from medanchor.cli.public_key import read_public_key
     from medanchor.core.verify import Trust
 
-    named = dict(map(read_public_key, signers))
-    if headers is not None:
-        return Trust(named, _header_chain_witness(proof, headers))
-    own, witness = _vault_trust(proof, vault, out)
+    named = dict(map(read_public_key, given.signers))
+    if given.headers is not None:
+        return Trust(named, _header_chain_witness(proof, given.headers, out))
+    if given.node or given.esplora:
+        return Trust(named, _source_witness(proof, given))
+    own, witness = _vault_trust(proof, given, out)
     return Trust({**own, **named}, witness)
 
 
-def _header_chain_witness(proof: "Proof", file: Path) -> "Witness | None":
+def _header_chain_witness(proof: "Proof", file: Path, out: Output) -> "Witness | None":
     if proof.anchor is None:
         return None
-    return header_chain_witnesses(file, proof.anchor.network, [proof.anchor.block.height])[proof.anchor.block.height]
+    height = proof.anchor.block.height
+    return header_chain_witnesses(file, proof.anchor.network, [height], out)[height]
 
 
-def header_chain_witnesses(file: Path, network: "Network | None", heights: "Sequence[int]") -> "dict[int, Witness]":
+def _source_witness(proof: "Proof", given: Given) -> "Witness | None":
+    """Return what the node and the server that were named say about the proof's block; two have to agree."""
+    from medanchor.cli.sources import named_chain
+    from medanchor.notary.prove import witnesses
+
+    if proof.anchor is None:
+        return None
+    chain = named_chain(proof.anchor.network, given.node or "", given.esplora or "")
+    return next(iter(witnesses(chain, [proof.anchor.block.height]).values()), None)
+
+
+def header_chain_witnesses(
+    file: Path, network: "Network | None", heights: "Sequence[int]", out: Output
+) -> "dict[int, Witness]":
     """Return what the headers in `file` say about `heights`; of the network they begin with if it is not given.
 
-    Raises ChainError if they are no chain: that is no fault of the proof.
+    They are checked when they are first used on this machine, and known again by their SHA-256. Raises ChainError if
+    they are no chain: that is no fault of the proof.
     """
-    from medanchor.chain.headers import check_headers, network_of, read_headers_file
+    from medanchor.chain.header_file import believed_headers
+    from medanchor.chain.header_note import usual_note
     from medanchor.core.verify import TrustLevel, Witness
 
-    try:
-        headers = read_headers_file(file)
-        chain = check_headers(headers, network or network_of(headers))
-    except VerificationError as error:
-        raise ChainError(f"the headers in {file} cannot be believed: {error.message}", hint=HEADERS_HINT) from None
-    name, tip = f"the header chain up to height {chain.tip_height}", chain.tip_height
+    with out.progress("headers checked") as advance:
+        chain = believed_headers(file, heights, network=network, note=usual_note(), progress=advance)
+    name, tip = f"the header chain up to height {chain.height}", chain.height
     return {height: Witness(TrustLevel.HEADER_CHAIN, name, chain.network, tip, chain.at(height)) for height in heights}
 
 
-def _vault_trust(proof: "Proof", vault: Path | None, out: Output) -> "tuple[dict[Hash, str], Witness | None]":
+def _vault_trust(proof: "Proof", given: Given, out: Output) -> "tuple[dict[Hash, str], Witness | None]":
     """Return what the proof's own vault believes, if it is here; another vault's regtest chain has other blocks."""
-    directory = vault_directory(vault)
-    if not insists(vault) and not has_vault(directory):
+    directory = vault_directory(given.vault)
+    if not insists(given.vault) and not has_vault(directory):
         return {}, None
     from medanchor.notary.prove import people, witnesses
 
     try:
-        with open_store(vault, read_only=True) as store:
+        with open_store(given.vault, read_only=True) as store:
             if store.origin != proof.origin:
                 return {}, None
             heights = [proof.anchor.block.height] if proof.anchor and has_chain(store) else []
-            known = witnesses(open_chain(store, 1) if heights else None, heights)
+            known = witnesses(open_chain(store, sources=given.sources) if heights else None, heights)
             return people(store), next(iter(known.values()), None)
     except MedanchorError as error:
-        if insists(vault):
+        if insists(given.vault) or given.sources > 1:
             raise
         out.note(f"the vault here was not asked: {error.message}")
         return {}, None

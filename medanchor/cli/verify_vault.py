@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from medanchor.cli.context import has_chain, open_chain, readable_store
+from medanchor.cli.context import readable_store
 from medanchor.cli.output import Output, name_of, plural
 from medanchor.cli.records import any_unreadable, hash_all, problem_fields, problem_lines
+from medanchor.cli.sources import has_chain, open_chain
 from medanchor.cli.words import attestation_fields, caveats, verdict_lines
 from medanchor.core.verify import Attestation, TrustLevel
 from medanchor.errors import PartialError, PendingError, Step, UnknownRecordError, VerificationError
@@ -44,11 +45,12 @@ class Judged(NamedTuple):
         return len(self.found.names) if isinstance(self.found, Run) else 1
 
 
-def verify_with_vault(paths: list[str], follow: bool, vault: Path | None, out: Output) -> None:
+def verify_with_vault(paths: list[str], follow: bool, sources: int, vault: Path | None, out: Output) -> None:
     """Judge every record that `paths` name by what the vault holds; the worst verdict is the exit code."""
     with readable_store(vault) as store:
         found, problems = _find(store, [os.fsencode(path) for path in paths], follow, out)
-        examiner = Examiner(store, ask_chain(store, open_chain(store, 1) if has_chain(store) else None))
+        chain = open_chain(store, sources=sources) if sources > 1 or has_chain(store) else None
+        examiner = Examiner(store, ask_chain(store, chain, [item.place.entry for item in found if item.place]))
         one_by_one = out.json or len(found) == 1
         judged = list(_judge_all(examiner, each(found) if one_by_one else found))
     if out.json:

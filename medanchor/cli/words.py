@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from medanchor.core.statement import Statement
     from medanchor.core.verify import Attestation
     from medanchor.vault.anchors import AnchorRow
+    from medanchor.wallet.wallet import Balance
 
 NOT_SAID = (
     "it does not say that the content is true, who the person behind the key is,"
@@ -19,7 +20,9 @@ CHEAP = {
     "regtest": "on regtest anybody can make a block at any time: this is for trying out, it proves nothing to others",
     "testnet3": "on testnet3 a block can be had cheaply after 20 minutes: this is for trying out",
     "testnet4": "on testnet4 a block can be had cheaply after 20 minutes: this is for trying out",
-    "signet": "signet's blocks are made by its signers alone: this is for trying out",
+    "signet": (
+        "signet's blocks are made by its signers alone, whose signatures headers do not hold: this is for trying out"
+    ),
 }
 
 
@@ -36,11 +39,6 @@ def follows_words(kind: str, entry: object) -> str:
 def follows_fields(statement: "Statement") -> list[dict[str, object]]:
     """Return the JSON of what a statement says about earlier ones (docs/json.md)."""
     return [{"entry": item.entry, "kind": item.kind, "reason": item.reason} for item in statement.follows]
-
-
-def regtest_remark() -> str:
-    """Return what must be said with every result on regtest."""
-    return f"mind: {CHEAP['regtest']}"
 
 
 def claim(attestation: "Attestation") -> str:
@@ -60,7 +58,8 @@ def verdict_lines(attestation: "Attestation", evidence: str = "this file") -> li
 
     if attestation.level is TrustLevel.CONSISTENT:
         first = f"consistent, but nothing outside {evidence} confirms the block: {claim(attestation)}"
-        rests = f"rests on: {evidence} alone; compare the block with a source you trust before you rely on it"
+        work = f"whose headers took 2^{attestation.work.bit_length() - 1} hashes of work"
+        rests = f"rests on: {evidence} alone, {work}; compare the block with a source you trust before you rely on it"
     elif attestation.level is TrustLevel.HEADER_CHAIN:
         first = f"verified against {attestation.witness}: {claim(attestation)}"
         rests = "rests on: that header chain, checked by Bitcoin Core's rules, and on SHA-256 and Ed25519"
@@ -96,18 +95,54 @@ def attestation_fields(attestation: "Attestation") -> dict[str, object]:
         "stamped": attestation.statement.time,
         "transaction": display(attestation.txid),
         "trust": {"level": int(attestation.level), "witness": attestation.witness},
+        "work": attestation.work.bit_length() - 1,
     }
 
 
 def anchor_sentence(row: "AnchorRow") -> str:
-    """Return what a confirmed anchor covers and where it stands."""
+    """Return what an anchor covers and where it stands."""
     from medanchor.core.hashes import display
-    from medanchor.notary.anchor import transaction_id
+    from medanchor.notary.standing import transaction_id
 
+    entries, transaction = plural(row.size, "entry"), f"transaction {display(transaction_id(row))}"
+    if row.sending.psbt:
+        return f"{transaction} for {entries} of the ledger waits for its signature: nothing is sent"
     if row.evidence is None:
-        return f"the anchor of {plural(row.size, 'entry')} waits for its block"
+        return f"{transaction} for {entries} of the ledger waits for a block"
     block = row.evidence.block
     return (
-        f"anchored {plural(row.size, 'entry')} of the ledger in block {block.height} on {row.evidence.network},"
-        f" {plural(1 + len(block.successors), 'confirmation')}, transaction {display(transaction_id(row))}"
+        f"anchored {entries} of the ledger in block {block.height} on {row.evidence.network},"
+        f" {plural(1 + len(block.successors), 'confirmation')}, {transaction}"
     )
+
+
+def fee_words(row: "AnchorRow", price: str) -> str:
+    """Return what an anchor costs: in satoshi and sat/vB and, by the `price` of a bitcoin ("90000 EUR"), in money."""
+    from medanchor.notary.standing import virtual_size
+
+    fee = row.sending.fee
+    return f"fee: {fee:,} sat, {fee / virtual_size(row):.1f} sat/vB{money_words(fee, price)}"
+
+
+def cost_words(fees: int, records: int, price: str) -> str:
+    """Return what the anchors in blocks have cost, and what that is for each record they cover."""
+    each = fees / records
+    return f"anchoring has cost {fees:,} sat so far, {each:.3g} sat a record{money_words(each, price)}"
+
+
+def money_words(satoshi: float, price: str) -> str:
+    """Return so many satoshi in money, after a comma: nothing without the `price` of a bitcoin."""
+    if not price:
+        return ""
+    amount, currency = price.split()
+    return f", about {satoshi * float(amount) / COIN:.3g} {currency}"
+
+
+def balance_words(balance: "Balance") -> str:
+    """Return what a wallet has, in satoshi."""
+    pending = f", {balance.pending:,} sat more not in a block yet" if balance.pending else ""
+    return f"the wallet has {balance.confirmed:,} sat{pending}"
+
+
+COIN = 100_000_000
+"""Satoshi in a bitcoin."""

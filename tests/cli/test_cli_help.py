@@ -5,6 +5,8 @@ import shlex
 
 import pytest
 import typer
+from loopback_esplora import LoopbackEsplora
+from loopback_ledger import Ledger
 from transcript import run
 
 from medanchor import errors
@@ -21,8 +23,9 @@ def commands(group=None, path=()):
 
 
 COMMANDS = list(commands())
-GROUPS = ["init", "stamp", "anchor", "verify", "status", "proof", "log", "audit", "key", "chain", "doctor"]
-WITH_VAULT = [path for path in COMMANDS if path != ("init",)]
+GROUPS = ["init", "stamp", "anchor", "verify", "status", "proof", "log", "audit", "key", "wallet", "chain", "doctor"]
+WALLET = [path for path in COMMANDS if path[0] == "wallet"]
+WITH_VAULT = [path for path in COMMANDS if path != ("init",) and path not in WALLET]
 
 
 def example(path) -> list[str]:
@@ -55,6 +58,20 @@ def test_the_example_works_when_pasted(path, user):
     words = example(path)
     assert tuple(words[: len(path)]) == path
     done = run(*words)
+    assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.parametrize("path", WALLET, ids="-".join)
+def test_the_example_of_a_wallet_works_when_pasted(path, user, monkeypatch):
+    monkeypatch.setenv("MEDANCHOR_WALLET_PASSPHRASE", "correct horse battery staple")
+    words = user / "words.txt"
+    words.write_text(" ".join(["abandon"] * 11 + ["about"]) + "\n")
+    words.chmod(0o600)
+    with LoopbackEsplora(Ledger(user / "blocks")) as esplora:
+        assert run("init", "--esplora", esplora.url, "--wallet", "own").code == 0
+        if path[1] not in ("create", "restore"):
+            assert run("wallet", "create").code == 0
+        done = run(*example(path))
     assert (done.code, done.err) == (0, "")
 
 

@@ -59,6 +59,10 @@ chain show
 chain check
 chain export headers.bin
 chain export visit
+chain check headers.bin
+chain sync synced.bin
+chain sync synced.bin --from headers.bin
+chain sync visit
 verify visit/letter.txt --proof with-ots/letter.txt.ots --headers headers.bin
 verify visit/letter.txt --proof proofs/letter.txt.medproof --headers headers.bin
 !echo changed > visit/letter.txt
@@ -77,6 +81,12 @@ verify visit/letter.txt
 stamp empty
 verify empty
 doctor
+wallet create
+wallet create
+wallet address
+wallet balance
+wallet forget
+wallet restore --words-file nosuch
 key list
 key new nurse --name "B. Example" --role nurse
 key new nurse
@@ -92,6 +102,10 @@ log --limit x
 
 
 SEEN_BELOW = {
+    *(f"transactions[].{name}" for name in ("transaction", "height", "anchor", "received", "spent", "fee")),
+    *("network", "address", "watches", "passphrase", "confirmed", "pending", "wallet"),  # test_cli_wallet.py
+    "balance.confirmed",  # test_cli_network.py
+    "balance.pending",
     "bundles[].failure",
     "records[].later_entry",
     "damage[]",
@@ -166,7 +180,7 @@ def test_the_exit_codes_are_those_without_json(seen):
 def test_every_member_printed_is_documented_under_its_command(seen):
     page = documented()
     for words, _, _, value in seen:
-        command = " ".join(words[:2]) if words[0] in ("proof", "key", "chain") else words[0]
+        command = " ".join(words[:2]) if words[0] in ("proof", "key", "chain", "wallet") else words[0]
         title = "The object of an error" if "error" in value else section(command, words)
         unknown = {member.removesuffix("[]") for member in members(value)} - {
             member.removesuffix("[]") for member in page[title] | parents(page[title])
@@ -182,7 +196,7 @@ def parents(paths: set[str]) -> set[str]:
 def test_every_member_documented_is_printed_somewhere(seen):
     printed = defaultdict(set)
     for words, _, _, value in seen:
-        command = " ".join(words[:2]) if words[0] in ("proof", "key", "chain") else words[0]
+        command = " ".join(words[:2]) if words[0] in ("proof", "key", "chain", "wallet") else words[0]
         title = "The object of an error" if "error" in value else section(command, words)
         printed[title] |= members(value)
     for title, paths in documented().items():

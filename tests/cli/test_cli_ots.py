@@ -128,11 +128,17 @@ def test_a_chain_that_ends_below_the_block_cannot_say():
     assert run("verify", *OTS, "--headers", "short.bin").code == 3
 
 
+@pytest.mark.parametrize("source", ["--node", "--esplora"])
+def test_a_source_of_an_unknown_network_is_not_asked(source):
+    done = run("verify", *OTS, source, "http://127.0.0.1:1")
+    assert (done.code, "does not say which network" in done.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
         (lambda data: data[80:], "expected header 0 to be the genesis block of a Bitcoin network"),
-        (lambda _: b"", "expected header 0 to be the genesis block of a Bitcoin network"),
+        (lambda _: b"", "expected headers of 80 bytes in headers.bin, found 0 bytes"),
         (lambda data: data[:-1], "expected headers of 80 bytes"),
         (lambda data: data[:8240] + bytes(80) + data[8320:], "header 103 does not follow header 102"),
     ],

@@ -18,7 +18,7 @@ CHEAP_SCRYPT_N = 16
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch):
     """Make scrypt cheap in this process; a key file carries its own cost."""
-    monkeypatch.setattr("medanchor.vault.keys.SCRYPT_N", CHEAP_SCRYPT_N)
+    monkeypatch.setattr("medanchor.vault.sealed.SCRYPT_N", CHEAP_SCRYPT_N)
 
 
 def passphrase_file(text: str, name: str = "secret") -> Path:

@@ -82,8 +82,9 @@ def test_a_chain_that_ends_below_the_block_confirms_nothing(runner, scene, deep,
 
 def test_a_reorganisation_in_the_middle_of_an_anchor(runner, scene, tmp_path, monkeypatch):
     """Between submit and the look for what it made: the run says so, and the next one finishes."""
-    from medanchor.notary.anchor import anchor
+    from medanchor.notary.anchor import Policy, anchor
     from medanchor.vault.store import Store
+    from medanchor.wallet.free import FreeWallet
 
     vault = copy_vault(scene.unanchored, tmp_path / "vault")
     submit = EmbeddedChain.submit
@@ -96,7 +97,7 @@ def test_a_reorganisation_in_the_middle_of_an_anchor(runner, scene, tmp_path, mo
         patch.setattr(EmbeddedChain, "submit", submit_in_vain)
         chain = chain_of(vault)
         with pytest.raises(ChainError, match="does not show it"):
-            anchor(store, chain, chain, time="2026-11-21T18:04:05Z", confirmations=6)
+            anchor(store, chain, FreeWallet(chain.prepare), Policy(6), time="2026-11-21T18:04:05Z")
     assert status(runner, vault)["anchors"][-1]["state"] == "prepared"
     runner.run(vault, "anchor").expect()
     runner.run(vault, "audit").expect()

@@ -7,6 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
+from loopback_esplora import LoopbackEsplora
+from loopback_node import LoopbackNode
+from loopback_wallet import LoopbackWallet
 from transcript import run
 from world import surroundings
 
@@ -217,3 +220,25 @@ def test_verbose_names_what_was_asked_for(canaries):
     assert run("stamp", "records").code == 0
     told = run("verify", "records", "--json", "--verbose")
     assert found(canaries, told.out.encode())
+
+
+def test_no_canary_and_no_digest_reaches_a_server(canaries, tmp_path, monkeypatch):
+    """Whoever answers for blocks, or pays, learns 36 bytes that mean nothing, and when: every request is searched."""
+    with LoopbackNode(tmp_path) as node, LoopbackEsplora(node.ledger) as esplora:
+        monkeypatch.setenv("MEDANCHOR_NODE_COOKIE", str(node.cookie))
+        LoopbackWallet(node, "clinic").receive(100_000)
+        node.plan()
+        assert run("init", "--node", node.url, "--esplora", esplora.url, "--wallet", "core clinic").code == 0
+        assert run("stamp", "records", "--anchor").code == 0
+        node.ledger.mine(6)
+        assert run("anchor").code == 0
+        assert run("verify", "records", "--sources", "2").code == 0
+        assert run("status").code == run("audit").code == run("doctor").code == 0
+        assert run("proof", "export", "records", "-o", "proofs", "--self-contained").code == 0
+        asked = [*node.requests, *esplora.requests]
+    told = [str((request.method, request.path, request.headers)).encode() + request.body for request in asked]
+    assert len(told) > 20
+    proofs = [json.loads(path.read_bytes()) for path in Path("proofs").rglob("*") if path.is_file()]
+    digests = [proof["record"][name] for proof in proofs for name in ("raw", "salt")]
+    digests += [base64.b64decode(json.loads(base64.b64decode(proof["statement"]))["payload"]).hex() for proof in proofs]
+    assert found([*canaries, *digests], b"\n".join(told)) == []
