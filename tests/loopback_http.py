@@ -137,6 +137,9 @@ def _handler(server: LoopbackServer) -> type[BaseHTTPRequestHandler]:
 
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if len(body) < int(self.headers.get("Content-Length", 0)):
+                self.close_connection = True  # whoever asked was killed
+                return
             request = Request(self.command, self.path, body, dict(self.headers))
             try:
                 server.fault(request)(Exchange(self, server, request))

@@ -10,8 +10,9 @@ import typer
 from medanchor.cli import options
 from medanchor.cli.context import now_text, open_config, open_store
 from medanchor.cli.output import Output, plural
+from medanchor.cli.payers import coin_wallet, open_wallet
 from medanchor.cli.records import read_input
-from medanchor.cli.sources import coin_wallet, open_chain, open_wallet
+from medanchor.cli.sources import open_chain
 from medanchor.cli.words import CHEAP, anchor_sentence, fee_words
 from medanchor.errors import UsageError
 

@@ -12,7 +12,8 @@ from medanchor import __version__
 from medanchor.cli import options
 from medanchor.cli.context import key_name, open_config, open_store, time_text, vault_directory
 from medanchor.cli.output import Output, plural
-from medanchor.cli.sources import coin_wallet, embedded, has_chain, open_chain
+from medanchor.cli.payers import coin_wallet
+from medanchor.cli.sources import embedded, has_chain, open_chain
 from medanchor.errors import ChainError, MedanchorError, VaultError, WalletError
 
 if TYPE_CHECKING:

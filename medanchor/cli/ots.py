@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medanchor.cli.context import has_vault, insists, open_store, time_text, vault_directory
+from medanchor.cli.given import header_chain_witnesses
 from medanchor.cli.output import Output, plural
 from medanchor.cli.records import record_digest
 from medanchor.cli.sources import has_chain, open_chain
-from medanchor.cli.verify import header_chain_witnesses
 from medanchor.cli.words import CHEAP
 from medanchor.core.hashes import display
 from medanchor.core.verify import TrustLevel
@@ -16,7 +16,7 @@ from medanchor.interop.existence import BlockClaim, Confirmation, Existence, Ots
 from medanchor.interop.ots import parse_ots
 
 if TYPE_CHECKING:
-    from medanchor.cli.verify import Given
+    from medanchor.cli.given import Given
     from medanchor.core.hashes import Hash
     from medanchor.core.verify import Witness
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from medanchor.vault.wallet_file import Birthday
     from medanchor.wallet.bdk import BdkWallet
     from medanchor.wallet.descriptors import Descriptors
-    from medanchor.wallet.sync import Way
+    from medanchor.wallet.errand import Way
 
 WALLET_PASSPHRASE = "MEDANCHOR_WALLET_PASSPHRASE"  # noqa: S105 - the name of a variable
 _DAY = 144  # blocks: none that deep is reorganised, and peers could not begin at one that was
@@ -32,7 +32,7 @@ def own_wallet(store: "Store", config: "Config", passphrase_file: Path | None = 
     from medanchor.vault.wallet_file import DIRECTORY, read_wallet_file, unlock_words
     from medanchor.wallet.bdk import BdkWallet
     from medanchor.wallet.descriptors import Descriptors
-    from medanchor.wallet.sync import Start
+    from medanchor.wallet.errand import Start
 
     file = read_wallet_file(store.directory)
     if file.network is not store.network:
@@ -52,7 +52,7 @@ def own_wallet(store: "Store", config: "Config", passphrase_file: Path | None = 
 
 def _sync(config: "Config") -> "Way":
     """Return how the wallet learns of its coins: as configured, else from the Esplora server that knows the blocks."""
-    from medanchor.wallet.sync import Way
+    from medanchor.wallet.errand import Way
 
     if text := config.wallet_sync or (config.esplora and f"esplora {config.esplora}"):
         return Way(text)

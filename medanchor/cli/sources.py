@@ -1,4 +1,4 @@
-"""From configuration and flags to where blocks come from, and who pays; nobody is asked who was not named."""
+"""From configuration and flags to where blocks come from; nobody is asked who was not named."""
 
 import os
 import time
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from medanchor.net.rpc import Rpc
     from medanchor.vault.config import Config
     from medanchor.vault.store import Store
-    from medanchor.wallet.wallet import CoinWallet, Wallet
 
 NO_SOURCE = "name a node, an Esplora server, or both in config.toml: docs/operations.md tells how"
 
@@ -74,7 +73,7 @@ def node_chain(url: str, network: Network, cookie: str = "") -> "Chain":
     """Return a Bitcoin Core node as a source of `network`'s blocks."""
     from medanchor.chain.node import NodeChain
 
-    return NodeChain(_rpc(url, network, cookie), network)
+    return NodeChain(core_rpc(url, network, cookie), network)
 
 
 def esplora_chain(url: str, network: Network) -> "Chain":
@@ -85,7 +84,8 @@ def esplora_chain(url: str, network: Network) -> "Chain":
     return EsploraChain(Server("the Esplora server", url), network)
 
 
-def _rpc(url: str, network: Network, cookie: str) -> "Rpc":
+def core_rpc(url: str, network: Network, cookie: str) -> "Rpc":
+    """Return a way to ask the Bitcoin Core node at `url`; by the cookie in the file `cookie`, or in the usual place."""
     from pathlib import Path
 
     from medanchor.net.rpc import Rpc
@@ -110,31 +110,3 @@ def embedded_chain(store: "Store") -> "EmbeddedChain | None":
     """Return the embedded chain if it is this vault's source of blocks, and is there."""
     config = open_config(store)
     return _embedded(store, config) if embedded(store, config) and has_chain(store) else None
-
-
-def open_wallet(store: "Store", config: "Config", chain: "Chain") -> "Wallet":
-    """Return who pays for anchors; nobody is asked, and nothing unlocked, before there is something to pay for."""
-    from medanchor.chain.embedded import EmbeddedChain
-    from medanchor.wallet.free import FreeWallet, NoWallet
-
-    if isinstance(chain, EmbeddedChain):
-        return FreeWallet(chain.prepare)
-    return coin_wallet(store, config) if config.wallet else NoWallet(store.network)
-
-
-def coin_wallet(store: "Store", config: "Config") -> "CoinWallet":
-    """Return the wallet that is configured. Raises UsageError if none is."""
-    if config.wallet == "own":
-        from medanchor.cli.own_wallet import own_wallet
-
-        return own_wallet(store, config)
-    if not config.wallet:
-        from medanchor.wallet.free import NO_WALLET
-
-        raise UsageError("no wallet is configured", hint=NO_WALLET)
-    if not config.node:
-        raise UsageError("a wallet of Bitcoin Core needs its node", hint="name it in config.toml as node")
-    from medanchor.wallet.core import CoreWallet
-
-    name = config.wallet.removeprefix("core ")
-    return CoreWallet(_rpc(config.node, store.network, config.node_cookie), store.network, name)

@@ -10,7 +10,8 @@ import typer
 from medanchor.cli import options
 from medanchor.cli.context import open_config, open_store
 from medanchor.cli.output import Output, plural
-from medanchor.cli.sources import coin_wallet, has_chain, open_chain
+from medanchor.cli.payers import coin_wallet
+from medanchor.cli.sources import has_chain, open_chain
 from medanchor.cli.words import anchor_sentence, balance_words, cost_words
 from medanchor.errors import ChainError, MedanchorError, PendingError, UsageError
 

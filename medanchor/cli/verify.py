@@ -1,7 +1,6 @@
 """`medanchor verify`: with a proof and nothing else, or against the vault."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,16 +8,14 @@ import typer
 
 from medanchor.cli import options
 from medanchor.cli.context import has_vault, insists, open_store, vault_directory
+from medanchor.cli.given import Given, header_chain_witnesses
 from medanchor.cli.output import Output
 from medanchor.cli.records import looks_like_ots, read_input, record_digest
 from medanchor.cli.sources import has_chain, open_chain
 from medanchor.errors import MedanchorError, PendingError, Step, UsageError, VerificationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from medanchor.core.hashes import Hash
-    from medanchor.core.header import Network
     from medanchor.core.proof import Proof
     from medanchor.core.verify import Attestation, Trust, Witness
 
@@ -39,23 +36,6 @@ Sources = Annotated[
 SignerFiles = Annotated[
     list[Path] | None, typer.Option("--signer", metavar="FILE", help="A public key you trust (key export).")
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What a verifier brings to judge a proof by: sources of blocks, keys to trust, a vault."""
-
-    headers: Path | None
-    node: str | None
-    esplora: str | None
-    sources: int
-    signers: list[Path]
-    vault: Path | None
-
-    @property
-    def outside(self) -> bool:
-        """Whether something was named that only a proof is judged by."""
-        return bool(self.headers or self.node or self.esplora or self.signers)
 
 
 def verify(
@@ -211,24 +191,6 @@ def _source_witness(proof: "Proof", given: Given) -> "Witness | None":
         return None
     chain = named_chain(proof.anchor.network, given.node or "", given.esplora or "")
     return next(iter(witnesses(chain, [proof.anchor.block.height]).values()), None)
-
-
-def header_chain_witnesses(
-    file: Path, network: "Network | None", heights: "Sequence[int]", out: Output
-) -> "dict[int, Witness]":
-    """Return what the headers in `file` say about `heights`; of the network they begin with if it is not given.
-
-    They are checked when they are first used on this machine, and known again by their SHA-256. Raises ChainError if
-    they are no chain: that is no fault of the proof.
-    """
-    from medanchor.chain.header_file import believed_headers
-    from medanchor.chain.header_note import usual_note
-    from medanchor.core.verify import TrustLevel, Witness
-
-    with out.progress("headers checked") as advance:
-        chain = believed_headers(file, heights, network=network, note=usual_note(), progress=advance)
-    name, tip = f"the header chain up to height {chain.height}", chain.height
-    return {height: Witness(TrustLevel.HEADER_CHAIN, name, chain.network, tip, chain.at(height)) for height in heights}
 
 
 def _vault_trust(proof: "Proof", given: Given, out: Output) -> "tuple[dict[Hash, str], Witness | None]":

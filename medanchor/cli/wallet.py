@@ -102,7 +102,7 @@ def address(
 
     Example: medanchor wallet address
     """
-    from medanchor.cli.sources import coin_wallet
+    from medanchor.cli.payers import coin_wallet
 
     with open_store(vault) as store:
         wallet = coin_wallet(store, open_config(store))
@@ -121,7 +121,7 @@ def balance(
 
     Example: medanchor wallet balance
     """
-    from medanchor.cli.sources import coin_wallet
+    from medanchor.cli.payers import coin_wallet
 
     with open_store(vault) as store:
         wallet = coin_wallet(store, open_config(store))

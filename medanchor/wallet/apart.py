@@ -17,7 +17,8 @@ from medanchor.core.header import Network
 from medanchor.errors import ChainError, MedanchorError, UsageError, VaultError, WalletError
 from medanchor.wallet.database import open_database
 from medanchor.wallet.descriptors import Descriptors
-from medanchor.wallet.sync import Errand, Limits, Start, Sync, Way, parse_sync, synchronise
+from medanchor.wallet.errand import Errand, Limits, Start, Way
+from medanchor.wallet.sync import Sync, parse_sync, synchronise
 
 _GRACE_SECONDS = 30.0
 """For the child to start, and to write down what it has learned."""

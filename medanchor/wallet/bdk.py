@@ -16,10 +16,10 @@ from medanchor.wallet.apart import Job, learn_apart
 from medanchor.wallet.database import Opened, opened, rebuilt
 from medanchor.wallet.descriptors import Descriptors, private_pair
 from medanchor.wallet.draft import check_draft, check_signed
+from medanchor.wallet.errand import Start, Way
 from medanchor.wallet.funding import Funding, note_sent
 from medanchor.wallet.library import library, network_of, refusals
 from medanchor.wallet.psbt import read_psbt, spent_by
-from medanchor.wallet.sync import Start, Way
 from medanchor.wallet.wallet import Balance, Draft, Payment, Terms
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from medanchor.wallet.library import from_library, library
 if TYPE_CHECKING:
     import bdkpython
 
-    from medanchor.wallet.sync import Errand, Limits
+    from medanchor.wallet.errand import Errand, Limits
 
 DIRECTORY = "peers"
 

@@ -6,14 +6,14 @@ makes a transaction that nobody mines. What they can do is to hide coins, or to 
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from medanchor.core.hashes import Hash, display, sha256d
+from medanchor.core.hashes import display, sha256d
 from medanchor.core.header import GENESIS, Network
 from medanchor.errors import ChainError, UsageError
 from medanchor.net.deadline import within
+from medanchor.wallet.errand import Errand, Limits, Way
 from medanchor.wallet.library import library, refusals
 
 if TYPE_CHECKING:
@@ -36,46 +36,6 @@ _PEER_PORTS = {
     Network.SIGNET: 38333,
     Network.REGTEST: 18444,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long a whole synchronisation may take, how long nothing new may come (seconds), and how many bytes may."""
-
-    seconds: float = 600.0
-    quiet: float = 60.0
-    most: int = 256 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """A way to learn of coins as it is written: "esplora URL", "electrum ssl://HOST:PORT" or "peers HOST,…"."""
-
-    text: str
-    limits: Limits = field(default_factory=Limits)
-    patience: "Patience | None" = None
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Where a wallet's history begins: a block (height, hash) before all of its own, if one is known."""
-
-    height: int
-    block: Hash
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """What is to be looked for: all that `wallet` may have on `network` (`full`), or what is new.
-
-    `directory` is where a way of synchronising may keep what it has read; `start` where a full one may begin.
-    """
-
-    wallet: "bdkpython.Wallet"
-    network: Network
-    full: bool
-    directory: Path
-    start: Start | None = None
 
 
 @dataclass(frozen=True, slots=True)

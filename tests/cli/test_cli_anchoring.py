@@ -194,7 +194,7 @@ def test_a_disk_that_fails_while_the_doctor_looks_is_one_line_of_many(monkeypatc
     assert done.code == 5
     (ill,) = [check for check in done.json["checks"] if not check["well"]]
     assert (ill["name"], ill["found"]) == ("permissions", "it cannot be looked at: input/output error")
-    assert len(done.json["checks"]) == 8
+    assert len(done.json["checks"]) == 9
 
 
 # Where the vault is

@@ -41,7 +41,7 @@ from medanchor.wallet.apart import learn_here
 from medanchor.wallet.bdk import BdkWallet, sign
 from medanchor.wallet.core import CoreWallet
 from medanchor.wallet.descriptors import from_words, new_words
-from medanchor.wallet.sync import Limits, Way
+from medanchor.wallet.errand import Limits, Way
 from medanchor.wallet.wallet import Terms
 
 PATIENT = Patience(seconds=20, attempts=4, pause=0.05)

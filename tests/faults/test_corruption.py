@@ -36,7 +36,7 @@ def change_text(value):
 def changes(value):
     """One changed value for every place and kind of damage that a value of this type can take."""
     if value is None:
-        return [b"\0"]
+        return [b"\0", "x", 7]  # one of them is of the column's type
     return {int: change_number, bytes: change_bytes, str: change_text}[type(value)](value)
 
 

@@ -18,7 +18,7 @@ FRESH_EVERY = 3
 STAMP_KILLS = 30
 ANCHOR_KILLS = 20 * CHUNKS
 FIRST_EVERY = 25
-FIRST_KILLS = 20
+FIRST_KILLS = 15
 """At least so many must land, else the enumeration has lost sight of what the commands do."""
 
 

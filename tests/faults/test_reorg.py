@@ -41,7 +41,7 @@ def test_an_anchor_is_lost_exactly_when_its_block_is(runner, scene, deep, confir
     chain_of(vault).reorg(depth)
     newest = status(runner, vault)["anchors"][-1]
     if depth < confirmations:
-        assert newest["state"] == "confirmed"
+        assert newest["state"] == "settled"
         runner.run(vault, "verify", scene.records).expect()
         assert "anchored" in runner.run(vault, "anchor").expect().stdout
     else:
@@ -50,7 +50,7 @@ def test_an_anchor_is_lost_exactly_when_its_block_is(runner, scene, deep, confir
         assert runner.run(vault, "verify", scene.records / "3.txt").code in (PENDING, REFUSED)
         assert runner.run(vault, "audit").code == PENDING
         runner.run(vault, "anchor").expect()
-    assert status(runner, vault)["anchors"][-1]["state"] == "confirmed"
+    assert status(runner, vault)["anchors"][-1]["state"] == "settled"
     runner.run(vault, "verify", scene.records).expect()
     runner.run(vault, "audit").expect()
     assert_anchored_once(vault)

@@ -18,7 +18,7 @@ from medanchor.errors import ChainError
 from medanchor.wallet.bdk import BdkWallet, sign
 from medanchor.wallet.descriptors import from_words, new_words
 from medanchor.wallet.draft import virtual_size
-from medanchor.wallet.sync import Limits, Start, Way
+from medanchor.wallet.errand import Limits, Start, Way
 from medanchor.wallet.wallet import Balance, Terms
 
 PAYLOAD = b"MDA1" + b"\x01" * 32

@@ -17,7 +17,7 @@ from medanchor.net.server import Patience
 from medanchor.wallet.apart import learn_here
 from medanchor.wallet.bdk import BdkWallet
 from medanchor.wallet.descriptors import Descriptors, from_words, new_words
-from medanchor.wallet.sync import Limits, Way
+from medanchor.wallet.errand import Limits, Way
 from medanchor.wallet.wallet import Terms
 
 WAYS = ("esplora", "electrum", "peers")

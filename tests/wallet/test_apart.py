@@ -15,7 +15,7 @@ from medanchor.errors import ChainError, UsageError, WalletError
 from medanchor.net.server import Patience
 from medanchor.wallet import apart
 from medanchor.wallet.apart import Job, learn_apart
-from medanchor.wallet.sync import Limits, Start, Way
+from medanchor.wallet.errand import Limits, Start, Way
 from medanchor.wallet.wallet import Balance
 
 IMPATIENT = Patience(seconds=0.3, attempts=1, pause=0)

@@ -10,8 +10,8 @@ from ownwallets import NEWER, PAYLOAD, TERMS, WAYS, World, payload_of, script_of
 from medanchor.core.header import Network
 from medanchor.errors import ChainError, WalletError
 from medanchor.wallet.draft import virtual_size
+from medanchor.wallet.errand import Start
 from medanchor.wallet.library import library
-from medanchor.wallet.sync import Start
 from medanchor.wallet.wallet import Balance, CoinWallet, Terms
 
 EVERY_WAY = pytest.mark.parametrize("way", WAYS)

@@ -26,7 +26,7 @@ from decimal import Decimal
 from medanchor.core.header import Network
 from medanchor.wallet.bdk import BdkWallet
 from medanchor.wallet.descriptors import from_words
-from medanchor.wallet.sync import Way
+from medanchor.wallet.errand import Way
 from medanchor.wallet.wallet import Terms
 directory, url, words, *rest = sys.argv[1:]
 wallet = BdkWallet(

@@ -14,7 +14,7 @@ from ownwallets import PAYLOAD, TERMS, Own, World
 from medanchor.core.header import GENESIS, Network
 from medanchor.errors import ChainError, MedanchorError
 from medanchor.net.server import Patience
-from medanchor.wallet.sync import Limits, Way
+from medanchor.wallet.errand import Limits, Way
 from medanchor.wallet.wallet import Balance
 
 IMPATIENT = Patience(seconds=0.3, attempts=1, pause=0)

@@ -3,7 +3,8 @@
 import pytest
 
 from medanchor.errors import UsageError
-from medanchor.wallet.sync import Way, parse_sync
+from medanchor.wallet.errand import Way
+from medanchor.wallet.sync import parse_sync
 
 GOOD = {
     "esplora https://esplora.example/api": "the Esplora server at https://esplora.example/api",
