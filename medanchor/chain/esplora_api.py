@@ -3,7 +3,6 @@
 Source: https://github.com/Blockstream/esplora/blob/master/API.md, and electrs' rest.rs for what that page leaves open.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from medanchor.core.hashes import HASH_LENGTH, Hash, display, from_display, from
 from medanchor.core.header import Header
 from medanchor.core.transaction import strip_witness, txid
 from medanchor.errors import ChainError, MalformedProofError, VerificationError
+from medanchor.net.trees import parse_json
 
 if TYPE_CHECKING:
     from medanchor.net.server import Answer, Patience, Server
@@ -171,7 +171,7 @@ def _hash(body: bytes) -> Hash:
 
 
 def _json(body: bytes) -> object:
-    return json.loads(body.decode(), parse_float=Decimal)
+    return parse_json(body, strict=False)
 
 
 def _field(tree: object, name: str) -> object:
@@ -260,7 +260,7 @@ def _same(found: Hash, expected: Hash) -> None:
 def _refusal(body: str) -> Refusal:
     """Return a refusal as electrs passes it on: `sendrawtransaction RPC error: {"code":-25,"message":"..."}`."""
     try:
-        error = json.loads(body[body.index("{") :])
+        error = parse_json(body[body.index("{") :].encode())
         code = _field(error, "code")
         return Refusal(_words(text(_field(error, "message"))), code if isinstance(code, int) else None)
     except (ValueError, RecursionError, MalformedProofError):

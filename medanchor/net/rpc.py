@@ -8,14 +8,14 @@ JSON-RPC 2.0 (Bitcoin Core 28 and later), and what earlier versions make of it: 
 
 import json
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from itertools import count
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import cast
 from urllib.parse import quote
 
 from medanchor.errors import ChainError
 from medanchor.net.server import MOST, Answer, BusyError, Patience, Server
+from medanchor.net.trees import parse_json
 
 PORTS = {"mainnet": 8332, "testnet3": 18332, "testnet4": 48332, "signet": 38332, "regtest": 18443}
 """Where a node listens unless it is told otherwise (Bitcoin Core, chainparamsbase.cpp), on 127.0.0.1."""
@@ -146,7 +146,7 @@ class Rpc:
 
     def _parse(self, answer: Answer) -> object:
         try:
-            return json.loads(answer.body, parse_float=Decimal, parse_constant=_refuse_constant)
+            return parse_json(answer.body)
         except (ValueError, ArithmeticError, RecursionError):
             pass
         if answer.status == _INTERNAL_ERROR:  # an older node that has too much to do
@@ -207,7 +207,3 @@ def _one_line(text: str) -> str:
     """Return what a node says so that it fits in a sentence and does nothing to a terminal."""
     line = "".join(letter if letter.isprintable() else " " for letter in text[:_MAX_TEXT])
     return " ".join(line.split()).rstrip(".")
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)  # NaN and Infinity are not JSON
