@@ -28,7 +28,7 @@ unit: $(VENV)/.installed-dev
 offline: $(VENV)/.installed-dev
 	@for own in -n -rn; do unshare $$own true 2>/dev/null && break; done || \
 		{ echo "skipped: this machine cannot make a network namespace (unshare -rn)"; exit 0; }; \
-	unshare $$own $(BIN)/pytest -q -n $(JOBS) -p no:cacheprovider \
+	unshare $$own $(BIN)/python tests/offline.py -q -n $(JOBS) --dist worksteal -p no:cacheprovider \
 		tests/core tests/vault tests/records tests/notary tests/chain
 
 bench: $(VENV)/.installed-dev ## measure; docs in benchmarks/README.md
