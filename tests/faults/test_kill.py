@@ -16,7 +16,7 @@ FRESH_EVERY = 3
 """Of the kills of `anchor`, every third hits the real command line; those of `stamp` all do."""
 
 STAMP_KILLS = 30
-ANCHOR_KILLS = 20 * CHUNKS
+ANCHOR_KILLS = 18 * CHUNKS
 FIRST_EVERY = 25
 FIRST_KILLS = 15
 """At least so many must land, else the enumeration has lost sight of what the commands do."""
