@@ -22,7 +22,7 @@ from faulting import (
 from medanchor.core.proof import parse_proof
 
 EXISTS = 5
-RANDOM_KILLS = 24
+RANDOM_KILLS = 40
 ROUNDS = 2
 
 
