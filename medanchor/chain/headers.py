@@ -14,7 +14,8 @@ from itertools import chain
 
 from medanchor.chain.header_rules import IN_THE_FUTURE, Judge, judging
 from medanchor.core.hashes import HASH_LENGTH, Hash, display, sha256d
-from medanchor.core.header import GENESIS, HEADER_LENGTH, Network, target_from_bits
+from medanchor.core.header import GENESIS, HEADER_LENGTH, Network
+from medanchor.core.header import work_of as header_work
 from medanchor.errors import MalformedProofError, Step, VerificationError
 
 MINIMUM_WORK = {
@@ -106,7 +107,7 @@ def network_of(genesis: bytes) -> Network:
 
 def work_of(difficulties: Mapping[int, int]) -> int:
     """Return how many hashes headers took, on average: nBits → how many headers have it (chain.cpp: GetBlockProof)."""
-    return sum(count * ((1 << 256) // (target_from_bits(bits) + 1)) for bits, count in difficulties.items())
+    return sum(count * header_work(bits) for bits, count in difficulties.items())
 
 
 def bits_of(chunk: bytes) -> list[int]:

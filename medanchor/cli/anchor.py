@@ -129,9 +129,11 @@ def _complete(store: "Store", config: "Config", file: Path) -> "AnchorResult":
 
 def _settle(store: "Store", config: "Config", result: "AnchorResult", out: Output) -> "AnchorResult":
     """Run again until the anchor is as deep in the chain as was asked for; return what came of all the runs."""
+    from medanchor.notary.standing import is_settled
+
     told = ""
-    while not _settled(result, config):
-        if result.newest and (sentence := anchor_sentence(result.newest)) != told:
+    while result.newest and not is_settled(result.newest, config.confirmations):
+        if (sentence := anchor_sentence(result.newest)) != told:
             told = sentence
             out.note(sentence)
         time.sleep(PAUSE)
@@ -139,11 +141,6 @@ def _settle(store: "Store", config: "Config", result: "AnchorResult", out: Outpu
         finished = [*result.finished, *latest.finished]
         result = replace(latest, made=result.made or latest.made, finished=finished)
     return result
-
-
-def _settled(result: "AnchorResult", config: "Config") -> bool:
-    row = result.newest
-    return row is None or (row.evidence is not None and len(row.evidence.block.successors) + 1 >= config.confirmations)
 
 
 def tell_anchor(result: "AnchorResult", network: str, config: "Config", out: Output) -> None:
@@ -158,7 +155,7 @@ def tell_anchor(result: "AnchorResult", network: str, config: "Config", out: Out
     if row.sending.fee and news:
         lines.append(fee_words(row, config.bitcoin_price))
     if gone := len(result.reorganised):
-        again = "was made again" if gone == 1 else "were made again"
+        again = ("was" if gone == 1 else "were") + (" made again" if result.confirmed else " sent again")
         lines.append(f"{plural(gone, 'anchor')} had been reorganised away and {again}")
     if sent and network in CHEAP:
         lines.append(f"mind: {CHEAP[network]}")

@@ -7,23 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medanchor.cli import options
-from medanchor.cli.context import open_store, time_text
+from medanchor.cli.context import network_named, open_store, time_text
 from medanchor.cli.output import Output, plural
 from medanchor.cli.sources import named_chain, open_chain
-from medanchor.core.header import Network
 from medanchor.errors import UsageError
 
 if TYPE_CHECKING:
     from medanchor.chain.header_sync import HeaderSource, Synced
     from medanchor.chain.headers import HeaderChain
+    from medanchor.core.header import Network
 
 app = typer.Typer(help="The chain that anchors stand on.", no_args_is_help=True, rich_markup_mode=None)
 
 HeadersFile = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
 OptionalFile = Annotated[Path | None, typer.Argument(metavar="FILE", show_default=False)]
 From = Annotated[Path | None, typer.Option("--from", metavar="FILE", help="Another file of headers.")]
-Node = Annotated[str, typer.Option("--node", metavar="URL", help="A Bitcoin Core node: http://127.0.0.1:48332.")]
-Esplora = Annotated[str, typer.Option("--esplora", metavar="URL", help="An Esplora server: https://HOST/api.")]
 NetworkName = Annotated[
     str | None, typer.Option("--network", metavar="NETWORK", help="For a new file from a server: such as mainnet.")
 ]
@@ -93,8 +91,8 @@ def _check_file(file: Path, out: Output) -> None:
 def sync(
     file: HeadersFile,
     origin: From = None,
-    node: Node = "",
-    esplora: Esplora = "",
+    node: options.Node = "",
+    esplora: options.Esplora = "",
     network: NetworkName = None,
     vault: options.Vault = None,
     json: options.Json = False,
@@ -132,14 +130,12 @@ def sync(
     )
 
 
-def _network(file: Path, name: str | None) -> Network:
+def _network(file: Path, name: str | None) -> "Network":
     """Return the network that was named, or else the one whose headers `file` holds already."""
     from medanchor.chain.header_sync import headers_in
 
-    if name is not None and name not in list(Network):
-        raise UsageError(f"expected a network out of {', '.join(Network)}, found {name}", hint="for good: mainnet")
     if name is not None:
-        return Network(name)
+        return network_named(name)
     if not file.exists():
         raise UsageError("expected --network for a new file", hint="such as: --network mainnet")
     with headers_in(file) as headers:

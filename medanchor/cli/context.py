@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medanchor.cli.output import Output
+from medanchor.core.header import Network
 from medanchor.errors import UsageError, VaultError
 
 if TYPE_CHECKING:
@@ -141,6 +142,14 @@ def ask_twice(*, instead: str = f"give --passphrase-file FILE or set {PASSPHRASE
     return first
 
 
+def network_named(name: str) -> Network:
+    """Return the Bitcoin network called `name`. Raises UsageError."""
+    if name not in list(Network):
+        known = ", ".join(Network)
+        raise UsageError(f"expected a network out of {known}, found {name}", hint="regtest is for trying out")
+    return Network(name)
+
+
 def now_text() -> str:
     """Return the time now: RFC 3339, UTC, whole seconds."""
     return time_text(int(time.time()))
@@ -157,7 +166,6 @@ def ensure_vault(directory: Path, out: Output) -> None:
         return
     import getpass
 
-    from medanchor.core.header import Network
     from medanchor.notary.vaults import NewVault, create_vault, new_origin
 
     try:

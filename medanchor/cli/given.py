@@ -18,8 +18,8 @@ class Given:
     """What a verifier brings to judge a proof by: sources of blocks, keys to trust, a vault."""
 
     headers: Path | None
-    node: str | None
-    esplora: str | None
+    node: str
+    esplora: str
     sources: int
     signers: list[Path]
     vault: Path | None

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medanchor.cli import options
-from medanchor.cli.context import new_passphrase, vault_directory
+from medanchor.cli.context import network_named, new_passphrase, vault_directory
 from medanchor.cli.output import Output
 from medanchor.core.header import Network
 from medanchor.errors import UsageError, VaultError
@@ -23,8 +23,6 @@ KeyName = Annotated[str, typer.Option("--key", metavar="NAME", help="The first k
 Label = Annotated[str, typer.Option("--name", metavar="WHO", help="Who holds it, as people read it: Dr A. Example.")]
 Role = Annotated[str, typer.Option("--role", metavar="ROLE", help="What they are: physician.")]
 YesMainnet = Annotated[bool, typer.Option("--yes-mainnet", help="Yes: anchors there cost real money.")]
-Node = Annotated[str, typer.Option("--node", metavar="URL", help="A Bitcoin Core node: http://127.0.0.1:48332.")]
-Esplora = Annotated[str, typer.Option("--esplora", metavar="URL", help="An Esplora server: https://HOST/api.")]
 WalletName = Annotated[str, typer.Option("--wallet", metavar="WALLET", help="Who pays: 'core NAME', or own.")]
 Ask = Annotated[bool, typer.Option("--passphrase", help="Ask for a passphrase that encrypts the key.")]
 
@@ -33,8 +31,8 @@ def init(
     origin: Origin = None,
     network: NetworkName = Network.REGTEST.value,
     yes_mainnet: YesMainnet = False,
-    node: Node = "",
-    esplora: Esplora = "",
+    node: options.Node = "",
+    esplora: options.Esplora = "",
     wallet: WalletName = "",
     key: KeyName = "default",
     name: Label = "",
@@ -85,13 +83,10 @@ def _preferences(**given: str) -> "Config":
 
 def check_network(name: str, *, yes_mainnet: bool) -> Network:
     """Return the network `name`; mainnet is asked for twice, as anchors cost real money there. Raises UsageError."""
-    if name not in list(Network):
-        raise UsageError(
-            f"expected a network out of {', '.join(Network)}, found {name}", hint="for trying out: regtest"
-        )
-    if name == Network.MAINNET and not yes_mainnet:
+    network = network_named(name)
+    if network is Network.MAINNET and not yes_mainnet:
         raise UsageError(
             "on mainnet every anchor costs real money, some hundred to some thousand satoshi",
             hint="say so with --yes-mainnet; testnet4 is there for trying out",
         )
-    return Network(name)
+    return network

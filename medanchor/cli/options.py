@@ -21,5 +21,7 @@ PassphraseFile = Annotated[
     Path | None,
     typer.Option("--passphrase-file", metavar="FILE", help="The key's passphrase: the first line of this file."),
 ]
+Node = Annotated[str, typer.Option("--node", metavar="URL", help="A Bitcoin Core node: http://127.0.0.1:48332.")]
+Esplora = Annotated[str, typer.Option("--esplora", metavar="URL", help="An Esplora server: https://HOST/api.")]
 Paths = Annotated[list[str] | None, typer.Argument(metavar="PATH", show_default=False)]
 FollowSymlinks = Annotated[bool, typer.Option("--follow-symlinks", help="Follow symbolic links met in folders.")]

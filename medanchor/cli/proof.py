@@ -78,9 +78,9 @@ def export(
     with open_store(vault, read_only=True) as store:
         findings, problems = _find(store, [os.fsencode(path) for path in paths], follow_symlinks, out)
         known = _ask_chain(store, [finding.place.entry for finding in findings if finding.place], out)
-        prover = (
-            Prover(store, known, with_all_successors(open_chain(store))) if self_contained else Prover(store, known)
-        )
+        if self_contained and not has_chain(store):
+            raise UsageError("--self-contained takes headers from the chain, which is not here", hint="leave it out")
+        prover = Prover(store, known, with_all_successors(open_chain(store)) if self_contained else None)
         try:
             exported = export_proofs(prover, findings, output, replace=force, ots=ots)
         except OSError as error:

@@ -28,8 +28,6 @@ Headers = Annotated[
     Path | None,
     typer.Option("--headers", metavar="FILE", help="Block headers from genesis on, 80 bytes each (chain export)."),
 ]
-Node = Annotated[str | None, typer.Option("--node", metavar="URL", help="A Bitcoin Core node that you trust.")]
-Esplora = Annotated[str | None, typer.Option("--esplora", metavar="URL", help="An Esplora server that you trust.")]
 Sources = Annotated[
     str, typer.Option("--sources", metavar="COUNT", help="Sources of the vault that must agree: 1 or 2.")
 ]
@@ -43,8 +41,8 @@ def verify(
     proof: ProofFiles = None,
     headers: Headers = None,
     signer: SignerFiles = None,
-    node: Node = None,
-    esplora: Esplora = None,
+    node: options.Node = "",
+    esplora: options.Esplora = "",
     sources: Sources = "1",
     follow_symlinks: options.FollowSymlinks = False,
     vault: options.Vault = None,
@@ -189,7 +187,7 @@ def _source_witness(proof: "Proof", given: Given) -> "Witness | None":
 
     if proof.anchor is None:
         return None
-    chain = named_chain(proof.anchor.network, given.node or "", given.esplora or "")
+    chain = named_chain(proof.anchor.network, given.node, given.esplora)
     return next(iter(witnesses(chain, [proof.anchor.block.height]).values()), None)
 
 

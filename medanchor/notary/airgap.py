@@ -67,4 +67,6 @@ def _new(run: Run, wallet: CoinWallet, size: int, store: Store) -> AnchorRow:
 
 
 def _kept(run: Run, size: int, paying: Draft, height: int, replaces: int | None) -> AnchorRow:
-    return run.add(size, paying.transaction, Sending(paying.fee, height, replaces, paying.psbt))
+    return run.add(
+        size, paying.transaction, Sending(paying.fee, waits_from=height, replaces=replaces, psbt=paying.psbt)
+    )

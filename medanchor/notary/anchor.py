@@ -162,7 +162,7 @@ class Run:
         """Prepare the transaction for the tree head of `size` entries, write it down and send it."""
         terms, height = self.terms(), self.height
         payment = self._prepare(wallet, size, terms, None)
-        return self.send(self.add(size, payment.transaction, Sending(payment.fee, height)))
+        return self.send(self.add(size, payment.transaction, Sending(payment.fee, waits_from=height)))
 
     def bump(self, wallet: Wallet, row: AnchorRow) -> AnchorRow | None:
         """Replace `row` by one that pays more, if it has waited for long enough; None if it has not, or may not."""
@@ -170,7 +170,9 @@ class Run:
         if rate is None or self._state(row) not in SENDABLE:
             return None
         payment = self._prepare(wallet, row.size, Terms(rate, self._policy.max_fee), row.transaction)
-        return self.send(self.add(row.size, payment.transaction, Sending(payment.fee, self.height, row.number)))
+        return self.send(
+            self.add(row.size, payment.transaction, Sending(payment.fee, waits_from=self.height, replaces=row.number))
+        )
 
     def higher_rate(self, row: AnchorRow) -> Decimal | None:
         """Return the fee rate at which to send `row` again: None before its time, and at the policy's limits."""

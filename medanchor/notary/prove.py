@@ -35,11 +35,9 @@ class Prover:
     Those that are used go into proofs as `lengthened` gives them back.
     """
 
-    def __init__(
-        self, store: Store, witnesses: Mapping[int, Witness], lengthened: Lengthened = lambda anchor: anchor
-    ) -> None:
+    def __init__(self, store: Store, witnesses: Mapping[int, Witness], lengthened: Lengthened | None = None) -> None:
         self._store = store
-        self._lengthened = lru_cache(maxsize=None)(lengthened)
+        self._lengthened = lru_cache(maxsize=None)(lengthened or (lambda anchor: anchor))
         self._size = store.size()
         rows = list_anchors(store)
         self._sent = max((row.size for row in rows if row.sending.sent), default=0)

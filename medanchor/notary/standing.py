@@ -47,8 +47,7 @@ def states(rows: Sequence[AnchorRow], confirmations: int) -> dict[int, State]:
 def _state(row: AnchorRow, covered: int, replaced: set[int | None], confirmations: int) -> State:
     sending = row.sending
     if row.evidence:
-        deep = len(row.evidence.block.successors) + 1 >= confirmations
-        return State.SETTLED if deep else State.CONFIRMED
+        return State.SETTLED if is_settled(row, confirmations) else State.CONFIRMED
     facts = (
         (sending.refused, State.CONFLICTED),
         (row.number in replaced, State.REPLACED),
@@ -58,6 +57,11 @@ def _state(row: AnchorRow, covered: int, replaced: set[int | None], confirmation
         (sending.sent, State.SENT),
     )
     return next((state for fact, state in facts if fact), State.PREPARED)
+
+
+def is_settled(row: AnchorRow, confirmations: int) -> bool:
+    """Say whether `row` was seen with `confirmations` blocks, its own included."""
+    return row.evidence is not None and len(row.evidence.block.successors) + 1 >= confirmations
 
 
 def covering(rows: Sequence[AnchorRow], size: int) -> AnchorRow | None:

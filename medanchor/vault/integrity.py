@@ -23,6 +23,8 @@ def check_database(store: Store) -> Iterator[str]:
         for table in SEALED:
             if table in present:
                 yield from _check_seals(database, table)
+        if "sending" in present:
+            yield from _check_sendings(database)
         yield from _check_tiles(database)
         yield from _check_spans(database)
         yield from _check_nodes(store, database)
@@ -51,6 +53,16 @@ def _check_seals(database: sqlite3.Connection, table: str) -> Iterator[str]:
     for number, (*values, found) in enumerate(database.execute(f"SELECT * FROM {table}"), start=1):  # noqa: S608 - ours
         if seal(table, *values) != found:
             yield f"row {number} of the table {table} is damaged"
+
+
+def _check_sendings(database: sqlite3.Connection) -> Iterator[str]:
+    """Every anchor has one row on what became of it, and there are no others."""
+    anchors, sendings = (
+        [row[0] for row in database.execute(query)]
+        for query in ("SELECT id FROM anchor ORDER BY id", "SELECT anchor FROM sending ORDER BY anchor")
+    )
+    if anchors != sendings:
+        yield "the table sending does not fit the anchors"
 
 
 def _check_tiles(database: sqlite3.Connection) -> Iterator[str]:

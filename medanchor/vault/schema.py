@@ -6,6 +6,8 @@ is left so (`store`); a migration that changes that must have such a vault refus
 Every row is bound by a hash: entries by the ledger's tree, records by their bundle's root, nodes and digests because
 they can be computed again, and all else by a `seal` (see `rows.seal`), so that an audit finds any changed byte.
 
+Migrations may call `rows.seal` as an SQL function.
+
 A tile's root stands before its long columns: a proof reads the roots of all tiles and the rest of one.
 """
 
@@ -47,6 +49,9 @@ MIGRATIONS = (
         anchor INTEGER PRIMARY KEY, fee INTEGER NOT NULL, waits_from INTEGER NOT NULL, replaces INTEGER, psbt BLOB,
         sent TEXT, refused TEXT, reorganised TEXT, seal BLOB NOT NULL
     ) STRICT;
+    INSERT INTO sending
+        SELECT id, 0, since, NULL, NULL, NULL, NULL, NULL,
+        seal('sending', id, 0, since, NULL, NULL, NULL, NULL, NULL) FROM anchor;
     """,
 )
 

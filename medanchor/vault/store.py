@@ -229,6 +229,7 @@ def _uri_path(path: Path) -> str:
 def apply_migrations(database: sqlite3.Connection, to: int | None = None) -> None:
     """Bring the database to this program's version, or the version `to`, each step in a transaction of its own."""
     target = schema.VERSION if to is None else to
+    database.create_function("seal", -1, seal, deterministic=True)
     for version in range(database.execute("PRAGMA user_version").fetchone()[0], target):
         database.executescript(
             f"BEGIN IMMEDIATE; {schema.MIGRATIONS[version]}"

@@ -303,6 +303,14 @@ def test_a_proof_that_holds_all_the_headers_there_are_tells_the_work_in_them(nod
     assert "whose headers took 2^6 hashes of work" in long.out
 
 
+def test_without_a_chain_there_are_no_more_headers(user):
+    assert run("stamp", "visit", "--anchor").code == 0
+    (user / VAULT / "chain").rename(user / "gone")
+    assert_one_error(run("proof", "export", "visit", "-o", "proofs", "--self-contained"), 2, "leave it out")
+    assert not (user / VAULT / "chain").exists()
+    assert run("proof", "export", "visit", "-o", "proofs").code == 0
+
+
 # Keys elsewhere
 
 

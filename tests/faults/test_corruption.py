@@ -102,7 +102,9 @@ def test_every_value_of_every_table_is_watched(vault):
         assert met == {(table, column) for table, columns in tables(connection).items() for column in columns}
 
 
-@pytest.mark.parametrize("table", ["entry", "node", "tile", "folder", "span", "digest", "signer", "anchor", "vault"])
+@pytest.mark.parametrize(
+    "table", ["entry", "node", "tile", "folder", "span", "digest", "signer", "anchor", "sending", "vault"]
+)
 @pytest.mark.parametrize("end", ["first", "last"])
 def test_a_row_that_is_gone_is_missed(vault, table, end):
     database = vault / DATABASE
