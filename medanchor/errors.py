@@ -110,3 +110,7 @@ class PartialError(MedanchorError):
     """Done for the rest; some inputs could not be read."""
 
     exit_code = 9
+
+
+class MalformedRecordError(PartialError):
+    """The bytes are not a sound document of the kind they seem to be: they can be covered as bytes only."""

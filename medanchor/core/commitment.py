@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from medanchor.core.hashes import HASH_LENGTH, SALT_LENGTH, Hash, sha256
 from medanchor.errors import MalformedProofError
 
-COMPONENTS = {0x00: 0, 0x01: 5, 0x02: 2, 0x03: 1, 0x04: 2}
+COMPONENTS = {0x00: 0, 0x01: 5, 0x02: 2, 0x03: 2, 0x04: 2}
 """Record kind → how many component digests it has (docs/format.md, section 1)."""
 
 PAYLOAD_MAGIC = b"MDA1"
