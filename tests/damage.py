@@ -140,7 +140,7 @@ EDITS: dict[str, tuple[Change, int]] = {
     "anchor-is-null": (alter("anchor", become(None)), FORMAT),
     "raw-digest-of-another-record": (alter("record.raw", flip), RECORD),
     "salt-changed": (alter("record.salt", flip), BUNDLE),
-    "kind-changed": (alter("record", lambda it: {**it, "kind": 3, "components": ["00" * 32]}), BUNDLE),
+    "kind-changed": (alter("record", lambda it: {**it, "kind": 4, "components": ["00" * 32, "00" * 32]}), BUNDLE),
     "bundle-path-too-long": (alter("bundle.path", longer), BUNDLE),
     "bundle-size-zero": (alter("bundle.size", become(0)), BUNDLE),
     "bundle-index-beyond-size": (lambda it: alter("bundle.index", become(it["bundle"]["size"]))(it), BUNDLE),
@@ -203,7 +203,7 @@ FORGERIES: dict[str, tuple[dict[str, Change], int]] = {
     "record-of-another-person": ({"record": alter("raw", become(sha256(b"another").hex()))}, RECORD),
     "component-changed-later": (
         {
-            "record": lambda it: it | {"kind": 3, "components": ["00" * 32]},
+            "record": lambda it: it | {"kind": 3, "components": ["00" * 32, "11" * 32]},
             "proof": alter("record.components.0", flip),
         },
         BUNDLE,

@@ -37,7 +37,7 @@ PIECES = {
     "ANCHORED": r'(?:"anchor":\{"block":\{"header":"[0-9a-f]{160}","height":NUMBER,"successors":\['
     r'(?:"[0-9a-f]{160}"(?:,"[0-9a-f]{160}"){0,2015})?\]\},"branch":\{"index":NUMBER,"path":\[PATH\]\},"coinbase":'
     rf'\{{"path":\[PATH\],"transaction":"BYTES"\}},"network":"(?:{"|".join(TOO_EASY)})","transaction":"BYTES"\}},)?',
-    "PARTS": r'(?:\],"kind":0|"HASH"(?:,"HASH"){4}\],"kind":1|"HASH","HASH"\],"kind":[24]|"HASH"\],"kind":3)',
+    "PARTS": r'(?:\],"kind":0|"HASH"(?:,"HASH"){4}\],"kind":1|"HASH","HASH"\],"kind":[234])',
     "FOLLOWS": r'(?:"follows":\[EARLIER(?:,EARLIER)*\],)?',
     "EARLIER": r'\{"entry":NUMBER,"kind":"(?:amendment|addendum|late-entry|retraction)","reason":"REASON"\}',
     "REASON": "(?:correction|new-information|wrong-record|legal-request|administrative)",

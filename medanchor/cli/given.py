@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from medanchor.core.header import Network
     from medanchor.core.verify import Witness
+    from medanchor.records.detect import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,9 @@ class Given:
     sources: int
     signers: list[Path]
     vault: Path | None
+    reading: "Reading"
+    accepted: frozenset[str]
+    against: Path | None
 
     @property
     def outside(self) -> bool:

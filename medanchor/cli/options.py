@@ -25,3 +25,7 @@ Node = Annotated[str, typer.Option("--node", metavar="URL", help="A Bitcoin Core
 Esplora = Annotated[str, typer.Option("--esplora", metavar="URL", help="An Esplora server: https://HOST/api.")]
 Paths = Annotated[list[str] | None, typer.Argument(metavar="PATH", show_default=False)]
 FollowSymlinks = Annotated[bool, typer.Option("--follow-symlinks", help="Follow symbolic links met in folders.")]
+As = Annotated[
+    str | None,
+    typer.Option("--as", metavar="KIND", help="Read all records as fhir, ndjson, dicom, hl7, xml, zip, gzip or bytes."),
+]

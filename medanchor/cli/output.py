@@ -23,6 +23,9 @@ EXIT_BROKEN_PIPE = 141
 
 STYLES = {
     "verified": "green",
+    "SAME CONTENT": "green",
+    "SAME VALUES": "bold red",
+    "SAME DATA": "bold red",
     "consistent": "yellow",
     "NOT VERIFIED": "bold red",
     "CHANGED": "bold red",
@@ -58,7 +61,7 @@ class Output:
                 print(json.dumps(fields, indent=2, ensure_ascii=True))  # noqa: T201 - this is the printer
             elif not self.quiet:
                 for line in lines:
-                    _print_result(_printable(line))
+                    _print_result(printable(line))
 
     def fail(self, error: MedanchorError) -> NoReturn:
         """End the command as `error` says, after its result: people are told why, a script's object has told it all."""
@@ -162,10 +165,10 @@ def _print_result(line: str) -> None:
 
 def say(line: str, stream: IO[str] | None = None) -> None:
     """Print `line` to stderr (or `stream`)."""
-    print(_printable(line), file=stream or sys.stderr)
+    print(printable(line), file=stream or sys.stderr)
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
     """Return `line` with what could steer a terminal, or could not be encoded, replaced: names come from strangers."""
     clean = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
     encoding = sys.stdout.encoding or "utf-8"

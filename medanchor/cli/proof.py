@@ -108,9 +108,11 @@ def _ask_chain(store: "Store", entries: list[int], out: Output) -> "dict[int, Wi
 
 def _find(store: "Store", paths: list[bytes], follow: bool, out: Output) -> "tuple[list[Finding], list[Problem]]":
     from medanchor.notary.examine import each, examine
+    from medanchor.notary.reread import reread
+    from medanchor.records.detect import Reading
 
     hashed, problems = collect(paths, out, follow=follow, vault=store.directory)
-    return list(each(examine(store, hashed))), problems
+    return list(each(reread(store, examine(store, hashed), Reading()))), problems
 
 
 def _lines(exported: "Exported", problems: "list[Problem]", *, ots: bool) -> Iterator[str]:

@@ -4,6 +4,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,18 +13,31 @@ from medanchor.errors import UsageError
 
 if TYPE_CHECKING:
     from medanchor.core.hashes import Hash
+    from medanchor.records.detect import Reading
     from medanchor.records.digest import Hashed
+    from medanchor.records.stream import Whole
     from medanchor.records.walk import Problem
 
 
-def collect(paths: list[bytes], out: Output, *, follow: bool, vault: Path) -> "tuple[list[Hashed], list[Problem]]":
-    """Return the raw digests of the records that `paths` name, none from the vault itself, and what gave no record."""
+def collect(
+    paths: list[bytes], out: Output, *, follow: bool, vault: Path, reading: "Reading | None" = None
+) -> "tuple[list[Hashed], list[Problem]]":
+    """Return the digests of the records that `paths` name, none from the vault itself, and what gave no record.
+
+    With `reading`, also of what is in them.
+    """
     problems: list[Problem] = []
-    return list(hash_all(paths, problems, out, follow=follow, vault=vault)), problems
+    return list(hash_all(paths, problems, out, follow=follow, vault=vault, reading=reading)), problems
 
 
 def hash_all(
-    paths: list[bytes], problems: "list[Problem]", out: Output, *, follow: bool, vault: Path
+    paths: list[bytes],
+    problems: "list[Problem]",
+    out: Output,
+    *,
+    follow: bool,
+    vault: Path,
+    reading: "Reading | None" = None,
 ) -> "Iterator[Hashed]":
     """Return what `collect` does, as it comes: what is done with it is done while other processes hash the rest.
 
@@ -33,11 +47,24 @@ def hash_all(
     from medanchor.records.walk import walk
 
     with out.progress("records read") as advance:
-        for item in digest_all(walk(paths, follow=follow, exclude=[os.fsencode(vault)]), advance):
+        for item in digest_all(walk(paths, follow=follow, exclude=[os.fsencode(vault)]), advance, reading):
             if isinstance(item, Hashed):
                 yield item
             else:
                 problems.append(item)
+
+
+def reading_as(kind: str | None) -> "Reading":
+    """Return how to read records: by their content, or all as the `kind` that was asked for. Raises UsageError."""
+    from medanchor.records.detect import Form, Reading
+
+    if kind is None:
+        return Reading()
+    if kind not in list(Form):
+        raise UsageError(
+            f"expected --as to be one of {', '.join(Form)}, found {kind}", hint="without it, content tells"
+        )
+    return Reading(Form(kind))
 
 
 def any_unreadable(problems: "list[Problem]") -> bool:
@@ -97,14 +124,35 @@ def record_digest(path: str) -> "Hash":
 
     if path == "-":
         return stdin_digest()
+    with _readable(path) as is_pipe:
+        if not is_pipe:
+            return digest_file(os.fsencode(path))
+        with open(path, "rb") as pipe:
+            return digest_stream(pipe)
+
+
+def record_content(path: str, reading: "Reading") -> "Whole":
+    """Return what is in the record at `path`, as `record_digest` finds it. Raises UsageError."""
+    from medanchor.records.stream import read_file, read_pipe
+
+    if path == "-":
+        return stdin_content(reading)
+    with _readable(path) as is_pipe:
+        if not is_pipe:
+            return read_file(os.fsencode(path), reading)
+        with open(path, "rb") as pipe:
+            return read_pipe(pipe, reading)
+
+
+@contextmanager
+def _readable(path: str) -> Iterator[bool]:
+    """Say whether a record that is to be read now is a shell's pipe. Raises UsageError if it cannot be read."""
     try:
         mode = os.stat(path).st_mode
-        if stat.S_ISFIFO(mode) and not os.path.exists(os.path.realpath(path)):
-            with open(path, "rb") as pipe:
-                return digest_stream(pipe)
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        is_pipe = stat.S_ISFIFO(mode) and not os.path.exists(os.path.realpath(path))
+        if not is_pipe and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise UsageError(f"expected a file, found a device, socket or pipe: {path}", hint="pipe it in and name -")
-        return digest_file(os.fsencode(path))
+        yield is_pipe
     except OSError as error:
         raise _unreadable("record", path, error, hint="name one record, a file") from None
 
@@ -115,6 +163,16 @@ def stdin_digest() -> "Hash":
 
     try:
         return digest_stream(sys.stdin.buffer)
+    except OSError as error:
+        raise _unreadable("record", "stdin", error, hint="pipe the record in, or name its file") from None
+
+
+def stdin_content(reading: "Reading") -> "Whole":
+    """Return what is in the record on stdin. Raises UsageError if it is closed."""
+    from medanchor.records.stream import read_pipe
+
+    try:
+        return read_pipe(sys.stdin.buffer, reading)
     except OSError as error:
         raise _unreadable("record", "stdin", error, hint="pipe the record in, or name its file") from None
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -20,13 +20,22 @@ from medanchor.cli.context import (
     vault_directory,
 )
 from medanchor.cli.output import Output, error_fields, plural
-from medanchor.cli.records import any_unreadable, collect, problem_fields, problem_lines, read_list, stdin_digest
+from medanchor.cli.records import (
+    any_unreadable,
+    collect,
+    problem_fields,
+    problem_lines,
+    read_list,
+    reading_as,
+    stdin_content,
+)
 from medanchor.cli.words import person
 from medanchor.errors import MedanchorError, PartialError, UnknownRecordError, UsageError
 
 if TYPE_CHECKING:
     from medanchor.core.statement import Follows
     from medanchor.notary.stamp import StampRequest, StampResult
+    from medanchor.records.detect import Reading
     from medanchor.records.digest import Hashed
     from medanchor.records.walk import Problem
     from medanchor.vault.keys import Signer
@@ -65,6 +74,7 @@ def stamp(
     digest: Digest = None,
     again: Again = False,
     dry_run: DryRun = False,
+    as_kind: options.As = None,
     follow_symlinks: options.FollowSymlinks = False,
     key: options.KeyName = None,
     passphrase_file: options.PassphraseFile = None,
@@ -85,7 +95,8 @@ def stamp(
     with open_store(vault) as store:
         request = _request(store, meaning, _follows(follows, follows_as, reason), again)
         signer = None if dry_run else open_signer(store, key, passphrase_file)
-        collected, problems = _collect(chosen, digest or [], follow_symlinks, out, store.directory)
+        named = _Named(chosen, digest or [], follow_symlinks, reading_as(as_kind))
+        collected, problems = _collect(named, out, store.directory)
         if signer is None:
             _tell_dry_run(store, key, collected, request, problems, out)
         else:
@@ -167,18 +178,31 @@ def _request(store: "Store", meaning: str | None, follows: tuple["Follows", ...]
     return StampRequest(check_meaning(meaning or open_config(store).meaning), now_text(), follows, again)
 
 
-def _collect(
-    chosen: list[bytes], digests: list[str], follow: bool, out: Output, vault: Path
-) -> tuple[list["Hashed"], list["Problem"]]:
-    """Return the digests of all that was named, and what gives no record."""
-    from medanchor.records.digest import Hashed
+class _Named(NamedTuple):
+    """What was named to be stamped, and how to read it."""
 
-    nameless = [_digest(text) for text in digests]
-    if STDIN.encode() in chosen:
-        nameless.append(stdin_digest())
-    piped = [Hashed(b"", [b""], raw) for raw in dict.fromkeys(nameless)]  # nameless bytes are one record, not two
-    found, problems = collect([path for path in chosen if path != STDIN.encode()], out, follow=follow, vault=vault)
-    return piped + found, problems
+    paths: list[bytes]
+    digests: list[str]
+    follow: bool
+    reading: "Reading"
+
+
+def _collect(named: _Named, out: Output, vault: Path) -> tuple[list["Hashed"], list["Problem"]]:
+    """Return the digests of all that was named and of what is in it, and what gives no record."""
+    from medanchor.notary.stamp import PIPED
+    from medanchor.records.digest import Hashed, hashed_one, inside
+    from medanchor.records.walk import Problem
+
+    nameless = {raw: Hashed(b"", [b""], raw) for raw in map(_digest, named.digests)}  # the same bytes are one record
+    within: list[Hashed | Problem] = []
+    if STDIN.encode() in named.paths:
+        whole = stdin_content(named.reading)
+        nameless[whole.document.content.raw] = hashed_one(b"", b"", whole.document.content)
+        within = inside(PIPED, whole)
+    paths = [path for path in named.paths if path != STDIN.encode()]
+    found, problems = collect(paths, out, follow=named.follow, vault=vault, reading=named.reading)
+    hashed = [*nameless.values(), *(item for item in within if isinstance(item, Hashed)), *found]
+    return hashed, [*(item for item in within if isinstance(item, Problem)), *problems]
 
 
 def _digest(text: str) -> bytes:
@@ -197,7 +221,8 @@ def _lines(
     holder = person(signer.label, signer.role)
     if result.entry is not None:
         waiting = "" if anchored else ", waiting for the next 'medanchor anchor'"
-        yield f"{plural(result.records, 'record')} stamped as {request.meaning} by {holder}{waiting}"
+        inside = f", {result.inside:,} of them inside others," if result.inside else ""
+        yield f"{plural(result.records, 'record')}{inside} stamped as {request.meaning} by {holder}{waiting}"
     elif result.unchanged:
         yield "nothing new to stamp"
     if result.unchanged:
@@ -211,6 +236,7 @@ def _fields(
     return {
         "entry": result.entry,
         "records": result.records,
+        "inside": result.inside,
         "unchanged": result.unchanged,
         "meaning": request.meaning,
         "time": request.time,

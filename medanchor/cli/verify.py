@@ -10,14 +10,16 @@ from medanchor.cli import options
 from medanchor.cli.context import has_vault, insists, open_store, vault_directory
 from medanchor.cli.given import Given, header_chain_witnesses
 from medanchor.cli.output import Output
-from medanchor.cli.records import looks_like_ots, read_input, record_digest
+from medanchor.cli.records import looks_like_ots, read_input, reading_as, record_content, record_digest
 from medanchor.cli.sources import has_chain, open_chain
 from medanchor.errors import MedanchorError, PendingError, Step, UsageError, VerificationError
 
 if TYPE_CHECKING:
     from medanchor.core.hashes import Hash
+    from medanchor.core.ladder import Likeness
     from medanchor.core.proof import Proof
     from medanchor.core.verify import Attestation, Trust, Witness
+    from medanchor.records.detect import Reading
 
 EXPORT_HINT = "the vault that stamped the record makes one: medanchor proof export"
 
@@ -30,6 +32,13 @@ Headers = Annotated[
 ]
 Sources = Annotated[
     str, typer.Option("--sources", metavar="COUNT", help="Sources of the vault that must agree: 1 or 2.")
+]
+Accept = Annotated[
+    list[str] | None,
+    typer.Option("--accept", metavar="PART", help="A reviewer finds it harmless that this part differs: narrative."),
+]
+Against = Annotated[
+    Path | None, typer.Option("--against", metavar="ORIGINAL", help="Show where the record differs from this one.")
 ]
 SignerFiles = Annotated[
     list[Path] | None, typer.Option("--signer", metavar="FILE", help="A public key you trust (key export).")
@@ -44,6 +53,9 @@ def verify(
     node: options.Node = "",
     esplora: options.Esplora = "",
     sources: Sources = "1",
+    accept: Accept = None,
+    against: Against = None,
+    as_kind: options.As = None,
     follow_symlinks: options.FollowSymlinks = False,
     vault: options.Vault = None,
     json: options.Json = False,
@@ -59,7 +71,10 @@ def verify(
     out = Output(json, quiet, verbose)
     if not paths:
         raise UsageError("no record to verify was named", hint="such as: medanchor verify record.pdf")
-    given = Given(headers, node, esplora, _count(sources), signer or [], vault)
+    reading, accepted = reading_as(as_kind), _accepted(accept or [])
+    given = Given(headers, node, esplora, _count(sources), signer or [], vault, reading, accepted, against)
+    if against is not None:
+        _compare(paths, against, reading, out)
     chosen = _chosen_proof(proof) if proof else _proof_beside(paths, vault)
     if chosen is not None:
         if not proof:
@@ -72,7 +87,7 @@ def verify(
     else:
         from medanchor.cli.verify_vault import verify_with_vault
 
-        verify_with_vault(paths, follow_symlinks, given.sources, vault, out)
+        verify_with_vault(paths, follow_symlinks, given, out)
 
 
 def _count(sources: str) -> int:
@@ -80,6 +95,28 @@ def _count(sources: str) -> int:
     if sources not in ("1", "2"):
         raise UsageError(f"expected --sources 1 or 2, found {sources}", hint="2 asks a node and an Esplora server")
     return int(sources)
+
+
+def _accepted(parts: list[str]) -> frozenset[str]:
+    """Return the parts that a reviewer accepts, given one by one or joined by commas. Raises UsageError."""
+    from medanchor.core.ladder import ACCEPTABLE, PRECISION
+
+    named = [part.strip() for text in parts for part in text.split(",")]
+    accepted = {PRECISION if part == "same-values" else part for part in named}
+    if unknown := accepted.difference(ACCEPTABLE):
+        known = ", ".join(("same-values", *ACCEPTABLE[1:]))
+        raise UsageError(f"expected --accept to name parts out of {known}, found {', '.join(sorted(unknown))}")
+    return frozenset(accepted)
+
+
+def _compare(paths: list[str], original: Path, reading: "Reading", out: Output) -> None:
+    from medanchor.cli.against import tell_differences
+
+    if len(paths) != 1 or paths[0] == "-":
+        raise UsageError("--against compares one record, a file, with its original", hint="name one record")
+    if out.json:
+        raise UsageError("--against shows differences to a person, not in JSON", hint="leave out --json")
+    tell_differences(Path(paths[0]), original, reading, out)
 
 
 def _chosen_proof(proofs: list[Path]) -> Path:
@@ -112,37 +149,59 @@ def verify_with_proof(paths: list[str], file: Path, given: Given, out: Output) -
 
             verify_with_ots(paths[0], data, given, out)
         else:
-            _tell(_attest(paths[0], data, given, out), out)
+            _tell(*_attest(paths[0], data, given, out), out)
     except VerificationError as error:
         if not out.json:
             out.result(f"NOT VERIFIED: step {error.step.value}, {error.step.name}: {error.message}")
         raise
 
 
-def _tell(attestation: "Attestation", out: Output) -> None:
-    from medanchor.cli.words import attestation_fields, verdict_lines
+def _tell(attestation: "Attestation", likeness: "Likeness", within: bytes | None, out: Output) -> None:
+    from medanchor.cli.words import attestation_fields, likeness_fields, likeness_lines, verdict_lines
     from medanchor.core.verify import TrustLevel
 
     verified = attestation.level is not TrustLevel.CONSISTENT
+    lines = [*likeness_lines(likeness, within), *verdict_lines(attestation, likeness=likeness)]
     verdict = "verified" if verified else "consistent"
-    out.result(*verdict_lines(attestation), verdict=verdict, **attestation_fields(attestation))
+    out.result(*lines, verdict=verdict, **likeness_fields(likeness, within), **attestation_fields(attestation))
     if not verified:
         hint = "give the chain's headers with --headers, or compare the block with a source you trust"
         out.fail(PendingError("nothing outside the proof confirms its block", hint=hint))
 
 
-def _attest(record: str, data: bytes, given: Given, out: Output) -> "Attestation":
-    """Return what the proof in `data` attests; all that needs no source of blocks is settled before one is asked."""
+def _attest(record: str, data: bytes, given: Given, out: Output) -> "tuple[Attestation, Likeness, bytes | None]":
+    """Return what the proof in `data` attests, how like the record in hand is to its own, and where inside it it lies.
+
+    All that needs no source of blocks is settled before one is asked.
+    """
+    from medanchor.cli.against import NOT_STAMPED
     from medanchor.core.proof import parse_proof
-    from medanchor.core.verify import check_evidence, check_record
+    from medanchor.core.verify import check_evidence
     from medanchor.core.verify import verify as verify_proof
 
     proof = parse_proof(data)
-    raw = record_digest(record)
-    check_record(proof, raw)
+    if given.against is not None and record_digest(str(given.against)) != proof.record.raw:
+        out.result(NOT_STAMPED)
+    likeness, within = _likeness(record, proof, given)
     check_evidence(proof)
     _check_signer(proof, given.signers)
-    return verify_proof(proof, raw, _trust(proof, given, out))
+    return verify_proof(proof, proof.record.raw, _trust(proof, given, out)), likeness, within
+
+
+def _likeness(record: str, proof: "Proof", given: Given) -> "tuple[Likeness, bytes | None]":
+    """Step 1 for the record in hand, or for the one inside it that is most like the proof's, which is named.
+
+    A record is not read again where the proof covers bytes alone. Raises VerificationError.
+    """
+    from medanchor.core.commitment import Content, Kind
+    from medanchor.core.verify import check_content
+
+    if proof.record.kind == Kind.BYTES:
+        raw = record_digest(record)
+        if raw == proof.record.raw or record == "-":
+            return check_content(proof, Content(Kind.BYTES, raw)), None
+    content, within = record_content(record, given.reading).most_like(proof.record.content)
+    return check_content(proof, content, given.accepted), within
 
 
 def _check_signer(proof: "Proof", signers: list[Path]) -> None:

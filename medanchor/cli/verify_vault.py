@@ -4,14 +4,16 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from medanchor.cli.against import NOT_STAMPED
 from medanchor.cli.context import readable_store
+from medanchor.cli.judged import Judged, judged_lines
 from medanchor.cli.output import Output, name_of, plural
-from medanchor.cli.records import any_unreadable, hash_all, problem_fields, problem_lines
+from medanchor.cli.records import any_unreadable, hash_all, problem_fields, record_digest
 from medanchor.cli.sources import has_chain, open_chain
-from medanchor.cli.words import attestation_fields, caveats, verdict_lines
-from medanchor.core.verify import Attestation, TrustLevel
+from medanchor.cli.words import attestation_fields
+from medanchor.core.verify import TrustLevel
 from medanchor.errors import PartialError, PendingError, Step, UnknownRecordError, VerificationError
 from medanchor.notary.examine import (
     BundleVerdict,
@@ -21,43 +23,40 @@ from medanchor.notary.examine import (
     Verdict,
     each,
     examine,
-    missing,
-    missing_file,
 )
+from medanchor.notary.missing import missing, missing_file
 from medanchor.notary.prove import ask_chain
+from medanchor.notary.reread import reread
 from medanchor.records.walk import Problem, Severity, absolute, is_gone
 from medanchor.vault.bundles import folders_below
+from medanchor.vault.search import find_digest
 
 if TYPE_CHECKING:
+    from medanchor.cli.given import Given
+    from medanchor.records.detect import Reading
     from medanchor.vault.store import Store
 
 
-class Judged(NamedTuple):
-    """What was found, with the verdict on its bundle (None for a record never stamped), and its exit code."""
-
-    found: Finding | Run
-    bundle: BundleVerdict | None
-    exit_code: int
-
-    @property
-    def records(self) -> int:
-        """How many records that is."""
-        return len(self.found.names) if isinstance(self.found, Run) else 1
-
-
-def verify_with_vault(paths: list[str], follow: bool, sources: int, vault: Path | None, out: Output) -> None:
+def verify_with_vault(paths: list[str], follow: bool, given: "Given", out: Output) -> None:
     """Judge every record that `paths` name by what the vault holds; the worst verdict is the exit code."""
-    with readable_store(vault) as store:
-        found, problems = _find(store, [os.fsencode(path) for path in paths], follow, out)
-        chain = open_chain(store, sources=sources) if sources > 1 or has_chain(store) else None
+    with readable_store(given.vault) as store:
+        _check_original(store, given.against, out)
+        found, problems = _find(store, [os.fsencode(path) for path in paths], follow, given.reading, out)
+        chain = open_chain(store, sources=given.sources) if given.sources > 1 or has_chain(store) else None
         examiner = Examiner(store, ask_chain(store, chain, [item.place.entry for item in found if item.place]))
         one_by_one = out.json or len(found) == 1
-        judged = list(_judge_all(examiner, each(found) if one_by_one else found))
+        judged = list(_judge_all(examiner, each(found) if one_by_one else found, given.accepted))
     if out.json:
         out.result(**_fields(judged, problems, paths, out))
     else:
-        out.result(*_lines(judged, problems))
+        out.result(*judged_lines(judged, problems))
     _fail_if_wrong(judged, problems, out)
+
+
+def _check_original(store: "Store", original: Path | None, out: Output) -> None:
+    """Say so if what a record is compared with is not what was stamped."""
+    if original is not None and not find_digest(store, record_digest(str(original)), most=1):
+        out.result(NOT_STAMPED)
 
 
 def _fail_if_wrong(judged: list[Judged], problems: list[Problem], out: Output) -> None:
@@ -81,7 +80,7 @@ def _fail_if_wrong(judged: list[Judged], problems: list[Problem], out: Output) -
 
 def _contradiction(judged: list[Judged], out: Output) -> VerificationError:
     """Return what to say about records that contradict the vault: they are other records, or lack evidence."""
-    unlike = sum(item.found.verdict in (Verdict.CHANGED, Verdict.MISSING) for item in judged)
+    unlike = sum(item.bundle is not None and not item.stands for item in judged)
     failures = [item.bundle.failure for item in judged if item.bundle]
     failed = next((failure for failure in failures if isinstance(failure, VerificationError)), None)
     if failed and not unlike:
@@ -92,7 +91,9 @@ def _contradiction(judged: list[Judged], out: Output) -> VerificationError:
     return VerificationError(message, step=Step.RECORD, hint=hint)
 
 
-def _find(store: "Store", paths: list[bytes], follow: bool, out: Output) -> tuple[list[Finding | Run], list[Problem]]:
+def _find(
+    store: "Store", paths: list[bytes], follow: bool, reading: "Reading", out: Output
+) -> tuple[list[Finding | Run], list[Problem]]:
     """Return a finding on each record in hand and on each that should be there, and what could not be read."""
     gone = {path: missing_file(store, absolute(path)) for path in paths if is_gone(path)}
     gone_folders = {path for path in gone if folders_below(store, absolute(path))}
@@ -100,7 +101,7 @@ def _find(store: "Store", paths: list[bytes], follow: bool, out: Output) -> tupl
     problems: list[Problem] = []
     there = [path for path in paths if path not in known]
     hashed = hash_all(there, problems, out, follow=follow, vault=store.directory)
-    found = [*examine(store, hashed), *filter(None, gone.values())]
+    found = [*reread(store, examine(store, hashed), reading), *filter(None, gone.values())]
     unreadable = {problem.path for problem in problems if problem.severity is Severity.UNREADABLE}
     for path in paths:
         if path in gone_folders or os.path.isdir(path):
@@ -108,22 +109,22 @@ def _find(store: "Store", paths: list[bytes], follow: bool, out: Output) -> tupl
     return found, problems
 
 
-def _judge_all(examiner: Examiner, found: Iterable[Finding | Run]) -> Iterator[Judged]:
+def _judge_all(examiner: Examiner, found: Iterable[Finding | Run], accepted: frozenset[str]) -> Iterator[Judged]:
     for item in found:
         if isinstance(item, Finding):
-            yield _judge(examiner, item)
+            yield _judge(examiner, item, accepted)
         elif bundle := examiner.run(item):
             yield Judged(item, bundle, _exit_code(bundle))
         else:
-            yield from _judge_all(examiner, item.findings())
+            yield from _judge_all(examiner, item.findings(), accepted)
 
 
-def _judge(examiner: Examiner, finding: Finding) -> Judged:
+def _judge(examiner: Examiner, finding: Finding, accepted: frozenset[str]) -> Judged:
     """Return `finding` with the verdict on the bundle its record stands in."""
     if finding.place is None:
         return Judged(finding, None, UnknownRecordError.exit_code)
     bundle = examiner.bundle(finding.place.entry)
-    if finding.verdict in (Verdict.CHANGED, Verdict.MISSING):
+    if not finding.stands(accepted):
         return Judged(finding, bundle, VerificationError.exit_code)
     bundle = examiner.record(finding.place)
     return Judged(finding, bundle, _exit_code(bundle))
@@ -134,97 +135,6 @@ def _exit_code(bundle: BundleVerdict) -> int:
         return bundle.failure.exit_code
     unconfirmed = bundle.attestation is None or bundle.attestation.level is TrustLevel.CONSISTENT
     return PendingError.exit_code if unconfirmed else 0
-
-
-def _lines(judged: list[Judged], problems: list[Problem]) -> Iterator[str]:
-    good = [item for item in judged if item.found.verdict in (Verdict.UNCHANGED, Verdict.RENAMED)]
-    if len(judged) == 1 and good:
-        yield from _one(good[0])
-    else:
-        yield from _summary(good)
-    for item in judged:
-        if isinstance(item.found, Run):
-            continue
-        if item.found.verdict is not Verdict.UNCHANGED:
-            yield _difference(item.found, item.bundle)
-        elif item.found.later is not None:
-            yield _earlier(item.found, alone=len(judged) == 1)
-    yield from problem_lines(problems)
-
-
-def _one(item: Judged) -> Iterator[str]:
-    """Return the whole verdict on a single record that is as it was stamped."""
-    if item.bundle and item.bundle.attestation:
-        yield from verdict_lines(item.bundle.attestation, "the vault")
-    elif item.bundle:
-        yield f"unchanged since it was {_stamped(item.bundle)}; {_why_not(item.bundle)}"
-    if item.bundle:
-        yield from _followed(item.bundle)
-
-
-def _summary(good: list[Judged]) -> Iterator[str]:
-    """Return a line for each bundle that records in hand are unchanged parts of, then what must be known about all."""
-    counts: Counter[BundleVerdict] = Counter()
-    for item in good:
-        if item.bundle:
-            counts[item.bundle] += item.records
-    attested: Attestation | None = None
-    for bundle in sorted(counts, key=lambda bundle: bundle.entry):
-        attested = bundle.attestation or attested
-        count = plural(counts[bundle], "record")
-        yield f"{count} unchanged, {_stamped(bundle)} (entry {bundle.entry}): {_standing(bundle)}"
-        yield from _followed(bundle)
-    if attested:
-        yield from caveats(attested)
-
-
-def _followed(bundle: BundleVerdict) -> Iterator[str]:
-    for follower in bundle.followed_by:
-        yield f"mind: entry {follower.entry} ({follower.kind}) follows entry {bundle.entry}"
-
-
-def _stamped(bundle: BundleVerdict) -> str:
-    return f"stamped {bundle.statement.time} as {bundle.statement.meaning} by {bundle.signer}"
-
-
-def _standing(bundle: BundleVerdict) -> str:
-    attestation = bundle.attestation
-    if attestation is None:
-        return _why_not(bundle)
-    from medanchor.cli.context import time_text
-
-    where = f"block {attestation.height} on {attestation.network}, {plural(attestation.confirmations, 'confirmation')}"
-    if attestation.level is TrustLevel.CONSISTENT:
-        return f"consistent with {where}, but nothing outside the vault confirms that block"
-    return f"verified by {attestation.witness}: existed no later than about {time_text(attestation.time)}, {where}"
-
-
-def _why_not(bundle: BundleVerdict) -> str:
-    failure = bundle.failure
-    if isinstance(failure, PendingError):
-        return f"{failure.message}: {failure.hint}"
-    return f"NOT VERIFIED: {failure.message}" if failure else "not verified"
-
-
-def _difference(finding: Finding, bundle: BundleVerdict | None) -> str:
-    """Return the line for a record that is not simply as it was stamped."""
-    name = name_of(finding.path)
-    if bundle is None:
-        return f"never stamped: {name}"
-    entry = f"{_stamped(bundle)} (entry {bundle.entry})"
-    if finding.verdict is Verdict.CHANGED:
-        return f"CHANGED since it was {entry}: {name}"
-    if finding.verdict is Verdict.MISSING:
-        return f"MISSING, was {entry}: {name}"
-    if not finding.stamped_as:
-        return f"without its name: {name}: the same bytes were {entry}"
-    return f"under another name: {name}: the same bytes were {entry} as {name_of(finding.stamped_as)}"
-
-
-def _earlier(finding: Finding, *, alone: bool) -> str:
-    """Return the line for a record that is as it was stamped, but not as it was stamped last."""
-    version = "mind: this is an earlier version;" if alone else f"earlier version: {name_of(finding.path)}:"
-    return f"{version} a later one was stamped in entry {finding.later}"
 
 
 def _fields(judged: list[Judged], problems: list[Problem], paths: list[str], out: Output) -> dict[str, object]:
@@ -246,6 +156,10 @@ def _fields(judged: list[Judged], problems: list[Problem], paths: list[str], out
 
 def _record_fields(finding: Finding, code: int, typed: dict[bytes, str], out: Output) -> dict[str, object]:
     fields: dict[str, object] = {"verdict": finding.verdict.value, "exit": code}
+    if finding.parts:
+        fields["differing"] = list(finding.parts)
+    if finding.inside:
+        fields["inside"] = finding.inside
     if finding.place:
         fields |= {"entry": finding.place.entry, "index": finding.place.leaf}
     if finding.later is not None:

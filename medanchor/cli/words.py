@@ -3,9 +3,12 @@
 from typing import TYPE_CHECKING
 
 from medanchor.cli.context import time_text
-from medanchor.cli.output import plural
+from medanchor.cli.output import name_of, plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from medanchor.core.ladder import Likeness
     from medanchor.core.statement import Statement
     from medanchor.core.verify import Attestation
     from medanchor.vault.anchors import AnchorRow
@@ -41,30 +44,67 @@ def follows_fields(statement: "Statement") -> list[dict[str, object]]:
     return [{"entry": item.entry, "kind": item.kind, "reason": item.reason} for item in statement.follows]
 
 
-def claim(attestation: "Attestation") -> str:
+def likeness_lines(likeness: "Likeness", within: bytes | None) -> list[str]:
+    """Return what there is to say of a record in hand that has not the bytes that were stamped, or lies in another."""
+    from medanchor.core.ladder import Rung
+
+    lines = []
+    if likeness.parts:
+        lines.append(f"{likeness.rung}, and accepted: not as it was stamped: {parts_words(likeness.parts)}")
+    elif likeness.rung is not Rung.EXACT:
+        lines.append(f"{likeness.rung}: written anew since it was stamped, and every part of it is the same")
+    if within is not None:
+        lines.append(f"the record is inside the file in hand: {name_of(within)}")
+    return lines
+
+
+def parts_words(parts: "Sequence[str]") -> str:
+    """Return the parts that differ, as a sentence has them."""
+    return " and ".join(f"its {part}" for part in parts)
+
+
+def likeness_fields(likeness: "Likeness", within: bytes | None) -> dict[str, object]:
+    """Return the JSON of how like a record is to what was stamped (docs/json.md)."""
+    fields: dict[str, object] = {"likeness": likeness.rung.value, "differing": list(likeness.parts)}
+    return fields | ({"inside": name_of(within)} if within is not None else {})
+
+
+def _existed(likeness: "Likeness | None") -> str:
+    from medanchor.core.ladder import Rung
+
+    if likeness is None or likeness.rung is Rung.EXACT:
+        return "the record existed, unchanged,"
+    if likeness.parts:
+        return f"a record that differs in {parts_words(likeness.parts)} alone existed"
+    return "a record of the same content existed"
+
+
+def claim(attestation: "Attestation", likeness: "Likeness | None" = None) -> str:
     """Return the one sentence: what existed, by when, in which block, signed by whom as what, and about what."""
     signer = attestation.signer or f"the key {attestation.key_id.hex()[:16]}"
     follows = "".join(f", following {follows_words(item.kind, item.entry)}" for item in attestation.statement.follows)
     return (
-        f"the record existed, unchanged, no later than about {time_text(attestation.time)},"
+        f"{_existed(likeness)} no later than about {time_text(attestation.time)},"
         f" block {attestation.height} on {attestation.network}, {plural(attestation.confirmations, 'confirmation')};"
         f" signed by {signer} as {attestation.statement.meaning} on {attestation.statement.time}{follows}"
     )
 
 
-def verdict_lines(attestation: "Attestation", evidence: str = "this file") -> list[str]:
+def verdict_lines(
+    attestation: "Attestation", evidence: str = "this file", likeness: "Likeness | None" = None
+) -> list[str]:
     """Return the verdict on `evidence` that passed every step: claim, what it rests on, what it does not say."""
     from medanchor.core.verify import TrustLevel
 
     if attestation.level is TrustLevel.CONSISTENT:
-        first = f"consistent, but nothing outside {evidence} confirms the block: {claim(attestation)}"
+        first = f"consistent, but nothing outside {evidence} confirms the block: {claim(attestation, likeness)}"
         work = f"whose headers took 2^{attestation.work.bit_length() - 1} hashes of work"
         rests = f"rests on: {evidence} alone, {work}; compare the block with a source you trust before you rely on it"
     elif attestation.level is TrustLevel.HEADER_CHAIN:
-        first = f"verified against {attestation.witness}: {claim(attestation)}"
+        first = f"verified against {attestation.witness}: {claim(attestation, likeness)}"
         rests = "rests on: that header chain, checked by Bitcoin Core's rules, and on SHA-256 and Ed25519"
     else:
-        first = f"verified by {attestation.witness}: {claim(attestation)}"
+        first = f"verified by {attestation.witness}: {claim(attestation, likeness)}"
         rests = f"rests on: what {attestation.witness} says is the best chain, and on SHA-256 and Ed25519"
     return [first, rests, *caveats(attestation)]
 

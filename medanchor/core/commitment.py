@@ -1,16 +1,43 @@
 """What is committed to: record digests and a salt make an entry; a tree head makes the 36 bytes in the chain."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
 
 from medanchor.core.hashes import HASH_LENGTH, SALT_LENGTH, Hash, sha256
 from medanchor.errors import MalformedProofError
 
-COMPONENTS = {0x00: 0, 0x01: 5, 0x02: 2, 0x03: 2, 0x04: 2}
-"""Record kind → how many component digests it has (docs/format.md, section 1)."""
+
+class Kind(IntEnum):
+    """The kinds of records (docs/format.md, section 1)."""
+
+    BYTES = 0x00
+    FHIR = 0x01
+    DICOM = 0x02
+    HL7 = 0x03
+    XML = 0x04
+
+
+COMPONENTS: Mapping[int, tuple[str, ...]] = {
+    Kind.BYTES: (),
+    Kind.FHIR: ("data", "narrative", "meta", "id", "numeric"),
+    Kind.DICOM: ("dataset", "pixels"),
+    Kind.HL7: ("message", "body"),
+    Kind.XML: ("canonical", "text"),
+}
+"""Record kind → the parts it has a component digest of, in order (docs/format.md, section 1)."""
 
 PAYLOAD_MAGIC = b"MDA1"
 PAYLOAD_LENGTH = 36
+
+
+class Content(NamedTuple):
+    """The digests of one record: its kind, of its bytes, and of its parts in the order that its kind fixes."""
+
+    kind: int
+    raw: Hash
+    components: tuple[Hash, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +53,8 @@ class Record:
         """Refuse what no entry can hold. Raises MalformedProofError."""
         if self.kind not in COMPONENTS:
             raise MalformedProofError(f"expected a record kind from 0 to {max(COMPONENTS)}, found {self.kind}")
-        if len(self.components) != COMPONENTS[self.kind]:
-            expected, found = COMPONENTS[self.kind], len(self.components)
+        if len(self.components) != len(COMPONENTS[self.kind]):
+            expected, found = len(COMPONENTS[self.kind]), len(self.components)
             raise MalformedProofError(f"expected {expected} components for kind {self.kind}, found {found}")
         if len(self.salt) != SALT_LENGTH or any(len(digest) != HASH_LENGTH for digest in (self.raw, *self.components)):
             raise MalformedProofError("expected a salt of 16 bytes and digests of 32")
@@ -35,6 +62,11 @@ class Record:
     def entry(self) -> bytes:
         """Return the bytes a leaf hashes: kind ‖ salt ‖ raw ‖ components (docs/format.md, section 1)."""
         return b"".join((bytes([self.kind]), self.salt, self.raw, *self.components))
+
+    @property
+    def content(self) -> Content:
+        """The record's digests, without the salt."""
+        return Content(self.kind, self.raw, self.components)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +102,21 @@ def raw_leaf_hashes(salts: Sequence[bytes], raws: Sequence[bytes]) -> list[bytes
     from hashlib import sha256 as digest  # the bare function: this loop is what stamping a million records waits for
 
     return [digest(b"\x00\x00" + salt + raw).digest() for salt, raw in zip(salts, raws, strict=True)]
+
+
+def leaf_hashes(salts: Sequence[bytes], raws: Sequence[bytes], kinds: bytes, components: bytes) -> list[bytes]:
+    """Return the leaf hashes of many records of any kind: `kinds` one byte each, `components` packed in order."""
+    from hashlib import sha256 as digest  # as above
+
+    hashes, at = [], 0
+    for kind, salt, raw in zip(kinds, salts, raws, strict=True):
+        end = at + WIDTHS[kind]
+        hashes.append(digest(_LEAF_STARTS[kind] + salt + raw + components[at:end]).digest())
+        at = end
+    return hashes
+
+
+WIDTHS = {int(kind): HASH_LENGTH * len(parts) for kind, parts in COMPONENTS.items()}
+"""Record kind → how many bytes its component digests take, packed."""
+
+_LEAF_STARTS = {kind: bytes([0, kind]) for kind in WIDTHS}

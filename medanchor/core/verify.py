@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
 
-from medanchor.core.commitment import TreeHead, payload
+from medanchor.core.commitment import Content, TreeHead, payload
 from medanchor.core.hashes import Hash
 from medanchor.core.header import (
     Header,
@@ -21,6 +21,7 @@ from medanchor.core.header import (
     root_from_branch,
     work_of,
 )
+from medanchor.core.ladder import Likeness, compare
 from medanchor.core.merkle import leaf_hash, root_from_inclusion
 from medanchor.core.proof import Anchor, Block, Proof
 from medanchor.core.signature import key_id
@@ -127,6 +128,23 @@ def check_record(proof: Proof, raw: Hash) -> None:
             step=Step.RECORD,
             hint="was the record edited after it was stamped, or is this the proof of another record?",
         )
+
+
+def check_content(proof: Proof, found: Content, accepted: frozenset[str] = frozenset()) -> Likeness:
+    """Step 1, RECORD, for a document: return how like it is to the record in the proof, by the digests of its parts.
+
+    Raises VerificationError if it is not the same content, and differs in more than what a reviewer `accepted`.
+    """
+    likeness = compare(proof.record.content, found)
+    if likeness.within(accepted):
+        return likeness
+    if not likeness.parts:
+        check_record(proof, found.raw)
+    raise VerificationError(
+        f"{likeness.rung}: not as in the record that was stamped: {', '.join(likeness.parts)}",
+        step=Step.RECORD,
+        hint=f"where a reviewer finds that harmless: --accept {','.join(likeness.parts)}",
+    )
 
 
 def check_evidence(proof: Proof) -> Statement:

@@ -2,8 +2,7 @@
 
 import os
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -17,9 +16,9 @@ from medanchor.core.verify import Attestation, Witness, verify
 from medanchor.errors import PendingError, Step, VerificationError
 from medanchor.notary.prove import Prover, trust_for
 from medanchor.records.digest import Hashed
-from medanchor.records.walk import is_gone, is_proof
-from medanchor.vault.bundles import Place, find_digest, folders_below, path_of, stamped_in
+from medanchor.vault.bundles import Place, stamped_in
 from medanchor.vault.followers import Follower, followers
+from medanchor.vault.search import find_digest, path_of
 from medanchor.vault.store import Store
 from medanchor.vault.tiles import LEVEL
 
@@ -29,16 +28,25 @@ class Verdict(StrEnum):
 
     UNCHANGED = "unchanged"
     RENAMED = "renamed"
+    SAME_CONTENT = "same-content"
+    SAME_VALUES = "same-values"
+    SAME_DATA = "same-data"
     CHANGED = "changed"
     MISSING = "missing"
     UNKNOWN = "unknown"
+
+
+STANDING = frozenset({Verdict.UNCHANGED, Verdict.RENAMED, Verdict.SAME_CONTENT})
+"""The verdicts on a record that is as it was stamped, under whatever name and however it is written."""
 
 
 class Finding(NamedTuple):
     """One record's verdict; `place` is where it stands in the ledger: of the same bytes, or of those it once had.
 
     `stamped_as` is the path it was stamped under, where that is another one; `later` the entry of a later version of
-    the same path, where the bytes in hand are an earlier one; `raw` the digest of a renamed record.
+    the same path, where the bytes in hand are an earlier one; `raw` the digest of a renamed record; `parts` are what
+    differs, by name, where not all does; `inside` is how many records in it were judged with it; `within`
+    tells that it lies in another one.
     """
 
     path: bytes
@@ -47,6 +55,13 @@ class Finding(NamedTuple):
     stamped_as: bytes | None = None
     later: int | None = None
     raw: bytes | None = None
+    parts: tuple[str, ...] = ()
+    inside: int = 0
+    within: bool = False
+
+    def stands(self, accepted: frozenset[str] = frozenset()) -> bool:
+        """Say whether what was stamped is in hand still, or differs in nothing but what a reviewer `accepted`."""
+        return self.verdict in STANDING or (bool(self.parts) and accepted.issuperset(self.parts))
 
 
 class Run(NamedTuple):
@@ -137,61 +152,6 @@ def _judge(store: Store, path: bytes, raw: bytes, versions: list[tuple[bytes, Pl
     if elsewhere:
         return Finding(path, Verdict.RENAMED, elsewhere[0], stamped_as=path_of(store, elsewhere[0]), raw=raw)
     return Finding(path, Verdict.UNKNOWN)
-
-
-def missing(store: Store, folder: bytes, found: Sequence[Finding | Run], unreadable: set[bytes]) -> list[Finding]:
-    """Return what was stamped below `folder` and is neither among `found` nor in or among the paths `unreadable`.
-
-    What turned up under another name is not missing; one renamed record excuses one absent path, as twins are common.
-    """
-    present = _names_in_hand(found)
-    moved = Counter(item.raw for item in found if isinstance(item, Finding) and item.verdict is Verdict.RENAMED)
-    result = []
-    for below in folders_below(store, folder):
-        known = Known(store, below)
-        for name in sorted(known.names() - present.get(below, set())):
-            path = os.path.join(below, name)
-            if _is_within(path, unreadable):
-                continue
-            if is_proof(path) and not is_gone(path):
-                continue  # stamped by name: not met in folders
-            raw, place = known.versions(name)[-1]
-            if moved[raw]:
-                moved[raw] -= 1
-            else:
-                result.append(Finding(path, Verdict.MISSING, place))
-    return result
-
-
-def _names_in_hand(found: Iterable[Finding | Run]) -> dict[bytes, set[bytes]]:
-    """Return the names of the records `found`, by folder."""
-    names: dict[bytes, set[bytes]] = {}
-    for item in found:
-        folder, here = (item.folder, item.names) if isinstance(item, Run) else _split(item.path)
-        names.setdefault(folder, set()).update(here)
-    return names
-
-
-def _split(path: bytes) -> tuple[bytes, list[bytes]]:
-    folder, name = os.path.split(path)
-    return folder, [name]
-
-
-def _is_within(path: bytes, folders: set[bytes]) -> bool:
-    """Say whether `path` is one of `folders`, or below one."""
-    while path not in folders:
-        parent = os.path.dirname(path)
-        if parent == path:
-            return False
-        path = parent
-    return True
-
-
-def missing_file(store: Store, path: bytes) -> Finding | None:
-    """Return the finding for a path that names nothing now, if the vault ever stamped it."""
-    folder, name = os.path.split(path)
-    versions = Known(store, folder).versions(name)
-    return Finding(path, Verdict.MISSING, versions[-1][1]) if versions else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,21 +1,26 @@
 """Stamping: records become a bundle, a signed statement about it an entry of the ledger. All of it, or nothing."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from medanchor.core.checkpoint import sign_checkpoint
-from medanchor.core.commitment import TreeHead
+from medanchor.core.commitment import WIDTHS, TreeHead
 from medanchor.core.hashes import SALT_LENGTH, Hash
 from medanchor.core.signature import key_id
 from medanchor.core.statement import Follows, Statement, sign_statement
 from medanchor.errors import UsageError
 from medanchor.records.digest import Hashed
 from medanchor.vault.anchors import add_signer
-from medanchor.vault.bundles import Span, append_entry, find_digest, stamped_in
+from medanchor.vault.bundles import Span, add_tiles, append_entry, stamped_in
 from medanchor.vault.keys import Signer
+from medanchor.vault.search import find_digest
 from medanchor.vault.store import Store
-from medanchor.vault.tiles import RECORDS_PER_TILE, Tile, join_roots, pack
+from medanchor.vault.tiles import RECORDS_PER_TILE, Tile, pack
+
+PIPED = b"-"
+"""The container that was piped in has no path; what is inside it is kept under this one."""
 
 NewSalts = Callable[[int], bytes]
 """A count of bytes → that many from the operating system's random source: one call for all salts of a tile."""
@@ -33,11 +38,15 @@ class StampRequest:
 
 @dataclass(frozen=True, slots=True)
 class StampResult:
-    """What a stamp did: the new entry (None if nothing was new), its records, and how many were stamped before."""
+    """What a stamp did: the new entry (None if nothing was new), its records, and how many were stamped before.
+
+    `inside` of its records lie in others.
+    """
 
     entry: int | None
     records: int
     unchanged: int
+    inside: int = 0
 
 
 def stamp(
@@ -49,26 +58,31 @@ def stamp(
     meaning before; that is decided under the write lock, so two stampers of one folder do not both add it.
     """
     _check_follows(store, request)
-    total = sum(len(hashed.names) for hashed in collected)
+    total = _count(collected)
     with store.writing():
-        fresh = collected if request.again or request.follows else _fresh(store, signer, collected, request)
+        fresh = _in_order(_chosen(store, signer.public, collected, request))
         if not fresh:
             return StampResult(None, 0, total)
-        tiles = list(_tiles(fresh, new_salts))
-        records = sum(tile.count for tile in tiles)
-        statement = Statement(join_roots(tiles), records, request.time, store.origin, request.meaning, request.follows)
+        root, records = add_tiles(store, _tiles(fresh, new_salts))
+        statement = Statement(root, records, request.time, store.origin, request.meaning, request.follows)
         add_signer(store, signer.public, signer.label, signer.role)
         envelope = sign_statement(statement, signer.public, signer.sign)
-        entry = append_entry(store, envelope, _checkpoint(signer), tiles, _spans(fresh))
-    return StampResult(entry, records, total - records)
+        entry = append_entry(store, envelope, _checkpoint(signer), _spans(fresh))
+    return StampResult(entry, records, total - records, _count(hashed for hashed in fresh if hashed.inside))
 
 
 def would_stamp(store: Store, signer_key: bytes, collected: Sequence[Hashed], request: StampRequest) -> int:
     """Return how many of the `collected` records a stamp with this key would add; nothing is written."""
-    if request.again or request.follows:
-        return sum(len(hashed.names) for hashed in collected)
-    signer = Signer(signer_key, "", "", bytes)
-    return sum(len(hashed.names) for hashed in _fresh(store, signer, collected, request))
+    return _count(_chosen(store, signer_key, collected, request))
+
+
+def _count(hashed: Iterable[Hashed]) -> int:
+    return sum(len(part.names) for part in hashed)
+
+
+def _in_order(fresh: Sequence[Hashed]) -> list[Hashed]:
+    """Return all files first, then what is inside them: so the records of one folder stay together."""
+    return sorted(fresh, key=lambda hashed: hashed.inside)
 
 
 def _check_follows(store: Store, request: StampRequest) -> None:
@@ -83,29 +97,32 @@ def _checkpoint(signer: Signer) -> Callable[[TreeHead], str]:
     return lambda head: sign_checkpoint(head, signer.public, signer.sign)
 
 
-def _fresh(store: Store, signer: Signer, collected: Sequence[Hashed], request: StampRequest) -> list[Hashed]:
-    """Return what is new in `collected`."""
+def _chosen(store: Store, signer_key: bytes, collected: Sequence[Hashed], request: StampRequest) -> Sequence[Hashed]:
+    """Return what of `collected` is to be stamped: what is new, and all that is inside it."""
+    if request.again or request.follows:
+        return collected
     fresh: list[Hashed] = []
-    for folder, parts in groupby(collected, key=lambda hashed: hashed.folder):
+    files = [hashed for hashed in collected if not hashed.inside]
+    for folder, parts in groupby(files, key=lambda hashed: hashed.folder):
         of_folder = list(parts)
-        known = _known(store, signer, folder, of_folder, request)
+        known = _known(store, signer_key, folder, of_folder, request)
         fresh += filter(None, (_without(part, known) for part in of_folder)) if known else of_folder
-    return fresh
+    paths = {os.path.join(hashed.folder, name) or PIPED for hashed in fresh for name in hashed.names}
+    return [*fresh, *(hashed for hashed in collected if hashed.inside and hashed.folder[:-1] in paths)]
 
 
 def _without(hashed: Hashed, known: set[tuple[bytes, bytes]]) -> Hashed | None:
-    pairs = [pair for pair in zip(hashed.names, hashed.raw_list(), strict=True) if pair not in known]
-    return Hashed(hashed.folder, [name for name, _ in pairs], b"".join(raw for _, raw in pairs)) if pairs else None
+    return hashed.only(lambda name, raw: (name, raw) not in known)
 
 
 def _known(
-    store: Store, signer: Signer, folder: bytes, parts: Iterable[Hashed], request: StampRequest
+    store: Store, signer_key: bytes, folder: bytes, parts: Iterable[Hashed], request: StampRequest
 ) -> set[tuple[bytes, bytes]]:
     """Return the (name, raw digest) pairs of `folder` that this signer stamped with this meaning before."""
 
     def same(entry: int) -> bool:
         envelope = store.entry(entry)
-        return envelope.key_id == key_id(signer.public) and envelope.statement.meaning == request.meaning
+        return envelope.key_id == key_id(signer_key) and envelope.statement.meaning == request.meaning
 
     if not folder:  # no path to go by: what was piped in is known by its digest alone
         raws = (raw for hashed in parts for raw in hashed.raw_list())
@@ -118,19 +135,27 @@ def _known(
 
 
 def _tiles(fresh: Iterable[Hashed], new_salts: NewSalts) -> Iterator[Tile]:
+    """Return the tiles of a bundle; each is made when it is asked for, as a million records are many."""
     names: list[bytes] = []
     raws: list[bytes] = []
+    kinds, components = bytearray(), bytearray()
+
+    def next_tile(count: int) -> Tile:
+        width = sum(WIDTHS[kind] for kind in kinds[:count])
+        contents = bytes(kinds[:count] + components[:width]) if any(kinds[:count]) else b""
+        tile = pack(new_salts(count * SALT_LENGTH), raws[:count], names[:count], contents)
+        del names[:count], raws[:count], kinds[:count], components[:width]
+        return tile
+
     for hashed in fresh:
         names += hashed.names
         raws += hashed.raw_list()
-        start = 0
-        while len(names) - start >= RECORDS_PER_TILE:
-            end = start + RECORDS_PER_TILE
-            yield pack(new_salts(RECORDS_PER_TILE * SALT_LENGTH), raws[start:end], names[start:end])
-            start = end
-        del names[:start], raws[:start]
+        kinds += hashed.kinds or bytes(len(hashed.names))
+        components += hashed.components
+        while len(names) >= RECORDS_PER_TILE:
+            yield next_tile(RECORDS_PER_TILE)
     if names:
-        yield pack(new_salts(len(names) * SALT_LENGTH), raws, names)
+        yield next_tile(len(names))
 
 
 def _spans(fresh: Iterable[Hashed]) -> list[Span]:

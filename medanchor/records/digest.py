@@ -1,25 +1,24 @@
-"""Raw digests of records: SHA-256 of many files, by two processes where there are many.
+"""Digests of records: SHA-256 of many files and of the parts of those that can be read, by two processes where many.
 
-Measured (benchmarks/): two forked processes beat threads for small files, and os.open/read/close beat open() by 1.7
-times.
+Measured (benchmarks/): os.open/read/close beat open() by 1.7 times.
 """
 
 import hashlib
 import os
 import stat
-import sys
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import chain, islice
-from typing import TYPE_CHECKING, BinaryIO
+from functools import partial
+from itertools import accumulate, chain, islice
+from typing import BinaryIO, NamedTuple
 
+from medanchor.core.commitment import WIDTHS, Content, Kind
 from medanchor.core.hashes import Hash, split_hashes
-from medanchor.records.walk import Group, Problem, Severity, told
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
+from medanchor.records.detect import HEAD, Form, Reading
+from medanchor.records.document import Contents
+from medanchor.records.stream import Lines, ReadAll, Whole, is_line_file, read_block, read_in_turn, read_stream
+from medanchor.records.walk import Group, Problem, Severity, is_container, told
+from medanchor.records.workers import Workers
 
 READ_BYTES = 1 << 16
 """Large enough that system calls cost nothing, small enough for the processor's cache: 1 MiB is a third slower."""
@@ -29,11 +28,13 @@ LARGEST_TASK = 256
 ALONE = 2
 """Up to so many tasks (24 records), starting processes costs more than it gains."""
 
-MOST_WORKERS = 8
-"""More would wait for the disk, and each costs memory; `taskset` and containers may allow fewer."""
-
 AHEAD = 256
 """So many tasks may wait for the first one's results: a large record keeps nobody idle, and memory is bounded."""
+
+LARGE = 8 << 20
+"""A longer file of NDJSON is read by all processes at once, in blocks; so many of them may wait at a time:"""
+
+BLOCKS_AHEAD = 16
 
 FOLDER_FLAGS = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
 """O_PATH: a folder that may be entered but not listed still gives a record that is named."""
@@ -42,20 +43,57 @@ FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 """O_NONBLOCK: a file that became a named pipe meanwhile does not hang us; it is told by its kind."""
 
 Task = list[Group]
-Results = list["Hashed | Problem"]
 
 
 @dataclass(frozen=True, slots=True)
 class Hashed:
-    """Records of one folder with their raw digests, packed 32 bytes each, in the order of `names`."""
+    """Records of one folder, or of one container, with their digests, in the order of `names`.
+
+    A container's path ends in a slash here: what is inside it has the paths that it would have in a folder. `raws` has
+    32 bytes a record, `kinds` one byte (nothing if all are of kind 0), `components` the component digests of all of
+    them, one after another.
+    """
 
     folder: bytes
     names: list[bytes]
     raws: bytes
+    kinds: bytes = b""
+    components: bytes = b""
+
+    @property
+    def inside(self) -> bool:
+        """Whether the records lie in a container."""
+        return is_container(self.folder)
 
     def raw_list(self) -> list[bytes]:
         """Return the raw digests one by one."""
         return split_hashes(self.raws)
+
+    def only(self, chosen: Callable[[bytes, bytes], bool]) -> "Hashed | None":
+        """Return those records that are `chosen` by name and raw digest; None if there are none."""
+        raws = self.raw_list()
+        numbers = [number for number, pair in enumerate(zip(self.names, raws, strict=True)) if chosen(*pair)]
+        if len(numbers) == len(raws):
+            return self
+        if not numbers:
+            return None
+        names, packed = [self.names[number] for number in numbers], b"".join(raws[number] for number in numbers)
+        if not self.kinds:
+            return Hashed(self.folder, names, packed)
+        ends = list(accumulate(map(WIDTHS.__getitem__, self.kinds), initial=0))
+        components = b"".join(self.components[ends[number] : ends[number + 1]] for number in numbers)
+        kinds = bytes(self.kinds[number] for number in numbers)
+        return Hashed(self.folder, names, packed, kinds, components)
+
+
+class Large(NamedTuple):
+    """A file of NDJSON that is too long for one process."""
+
+    folder: bytes
+    name: bytes
+
+
+Results = list[Hashed | Problem | Large]
 
 
 def digest_stream(stream: BinaryIO) -> Hash:
@@ -68,26 +106,50 @@ def digest_stream(stream: BinaryIO) -> Hash:
 
 def digest_file(path: bytes) -> Hash:
     """Return the raw digest of the file at `path`. Raises OSError."""
-    return Hash(_digest(path, None))
+    file = _open(path, None)
+    try:
+        return _hash(file, os.read(file, READ_BYTES))
+    finally:
+        os.close(file)
 
 
-def digest_all(found: Iterable[Group | Problem], progress: Callable[[int], None]) -> Iterator[Hashed | Problem]:
-    """Return the raw digests of all records `found`, in order, and the problems among them as they come.
+def digest_all(
+    found: Iterable[Group | Problem], progress: Callable[[int], None], reading: Reading | None = None
+) -> Iterator[Hashed | Problem]:
+    """Return the digests of all records `found`, in order, and the problems among them as they come.
 
-    One unreadable record stops nothing: it becomes a Problem. `progress` is told how many records were done.
+    With `reading`, what is in the records is read too: those inside a container come after the folder's own. One
+    unreadable record stops nothing: it becomes a Problem. `progress` is told how many records were done.
     """
     problems: list[Problem] = []
     tasks = _tasks(_groups(found, problems))
     first = list(islice(tasks, ALONE + 1))
-    results = map(_digest_task, first) if len(first) <= ALONE else _in_processes(chain(first, tasks))
-    for result in results:
-        for item in result:
-            yield item
-            if isinstance(item, Hashed):
-                progress(len(item.names))
-        while problems:
-            yield problems.pop(0)
+    work = partial(_digest_task, reading=reading)
+    with Workers() as workers:
+        alone = len(first) <= ALONE
+        results = map(work, first) if alone else workers.map(work, chain(first, tasks), ahead=AHEAD)
+        for result in results:
+            for item in _finish(result, workers, reading):
+                yield item
+                if isinstance(item, Hashed):
+                    progress(len(item.names))
+            while problems:
+                yield problems.pop(0)
     yield from problems
+
+
+def _finish(results: Results, workers: Workers, reading: Reading | None) -> Iterator[Hashed | Problem]:
+    """Return `results`, with what is in the files that were left to all processes."""
+
+    def read_all(lines: Iterator[Lines]) -> Iterator[Contents]:
+        return workers.map(read_block, lines, ahead=BLOCKS_AHEAD)
+
+    for item in results:
+        if isinstance(item, Large):
+            whole = _digest_group(Group(item.folder, [item.name]), reading, read_all)
+            yield from (part for part in whole if not isinstance(part, Large))
+        else:
+            yield item
 
 
 def _groups(found: Iterable[Group | Problem], problems: list[Problem]) -> Iterator[Group]:
@@ -115,122 +177,100 @@ def _tasks(groups: Iterable[Group]) -> Iterator[Task]:
         yield task
 
 
-def _in_processes(tasks: Iterable[Task]) -> Iterator[Results]:
-    """Return the results of `tasks`, in order; `tasks` is read here, as what it reads from may know one thread only."""
-    if sys.platform != "linux":  # fork is not safe everywhere; one process is right everywhere
-        yield from map(_digest_task, tasks)
-        return
-    waiting: deque[tuple[Task, Future[Results]]] = deque()
-    with ExitStack() as ending:
-        try:
-            workers = ending.enter_context(_workers())
-        except (OSError, RuntimeError):  # no pipe, no semaphore: go on alone
-            yield from map(_digest_task, tasks)
-            return
-        for task in tasks:
-            waiting.append((task, _submit(workers, task)))
-            while len(waiting) > AHEAD or (waiting and waiting[0][1].done()):
-                yield _result(*waiting.popleft())
-        while waiting:
-            yield _result(*waiting.popleft())
-
-
-@contextmanager
-def _workers() -> Iterator["Executor"]:
-    """Give a pool of forked processes that ends with this block or this process, however either ends.
-
-    Each of them waits for the end of a pipe that only we hold open: the kernel closes it even after kill -9.
-    """
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    end, held = os.pipe()
-    workers = None
-    try:
-        workers = ProcessPoolExecutor(worker_count(), multiprocessing.get_context("fork"), _wait_for_end, (end, held))
-        yield workers
-    finally:
-        os.close(held)
-        if workers:
-            workers.shutdown()
-        os.close(end)
-
-
-def worker_count() -> int:
-    """Return how many processes hash at once: one for each processor that this one may use, within reason."""
-    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
-
-
-def _wait_for_end(end: int, held: int) -> None:
-    import signal
-    import threading
-
-    def wait() -> None:
-        os.read(end, 1)
-        os._exit(1)
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which ends us
-    os.close(held)
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def _submit(workers: "Executor", task: Task) -> "Future[Results]":
-    from concurrent.futures import BrokenExecutor, Future
-
-    try:
-        return workers.submit(_digest_task, task)
-    except (OSError, RuntimeError) as error:
-        if not isinstance(error, BrokenExecutor):  # no process or thread is to be had
-            workers.shutdown(wait=False)  # half started, it would take tasks and never do them
-        failed: Future[Results] = Future()
-        failed.set_exception(BrokenExecutor())
-        return failed
-
-
-def _result(task: Task, future: "Future[Results]") -> Results:
-    from concurrent.futures import BrokenExecutor
-
-    try:
-        return future.result()
-    except BrokenExecutor:  # a worker was killed, by a system out of memory perhaps: go on alone
-        return _digest_task(task)
-
-
-def _digest_task(task: Task) -> Results:
+def _digest_task(task: Task, reading: Reading | None) -> Results:
     results: Results = []
     for group in task:
-        results += _digest_group(group)
+        results += _digest_group(group, reading)
     return results
 
 
-def _digest_group(group: Group) -> Results:
-    """Return the digests of a group's records, then the problems of those that could not be read."""
-    names, raws, problems = [], [], []
+def _digest_group(group: Group, reading: Reading | None = None, read_all: ReadAll | None = None) -> Results:
+    """Return the digests of a group's records, then what is inside them and the problems; `read_all` reads a Large."""
+    own = Contents()
+    rest: Results = []
     try:
         folder = os.open(group.folder, FOLDER_FLAGS)
     except OSError as error:
-        return [Problem(os.path.join(group.folder, name), told(error), Severity.UNREADABLE) for name in group.names]
+        return [_unreadable(group.folder, name, error) for name in group.names]
     try:
         for name in group.names:
             try:
-                raws.append(_digest(name, folder))
-                names.append(name)
+                found = _digest(name, folder, reading, read_all)
             except OSError as error:
-                problems.append(Problem(os.path.join(group.folder, name), told(error), Severity.UNREADABLE))
+                rest.append(_unreadable(group.folder, name, error))
+                continue
+            if isinstance(found, Whole):
+                own.add(name, found.document.content)
+                rest += inside(os.path.join(group.folder, name), found)
+            elif found is None:
+                rest.append(Large(group.folder, name))
+            else:
+                own.add(name, Content(Kind.BYTES, found))
     finally:
         os.close(folder)
-    return [*([Hashed(group.folder, names, b"".join(raws))] if names else []), *problems]
+    return [*([_hashed(group.folder, own)] if own.names else []), *rest]
 
 
-def _digest(name: bytes, folder: int | None) -> bytes:
-    file = os.open(name, FLAGS, dir_fd=folder)
+def _unreadable(folder: bytes, name: bytes, error: OSError) -> Problem:
+    return Problem(os.path.join(folder, name), told(error), Severity.UNREADABLE)
+
+
+def inside(path: bytes, whole: Whole) -> list[Hashed | Problem]:
+    """Return what is inside the record at `path`, and what should be known about it and them."""
+    found: list[Hashed | Problem] = [Problem(path, remark, Severity.NOTED) for remark in whole.document.remarks]
+    for contents in whole.contents:
+        if contents.names:
+            found.append(_hashed(os.path.join(path, b""), contents))
+        found += [Problem(os.path.join(path, name), remark, Severity.NOTED) for name, remark in contents.remarks]
+    return found
+
+
+def hashed_one(folder: bytes, name: bytes, content: Content) -> Hashed:
+    """Return the digests of one record."""
+    contents = Contents()
+    contents.add(name, content)
+    return _hashed(folder, contents)
+
+
+def _hashed(folder: bytes, contents: Contents) -> Hashed:
+    kinds = bytes(contents.kinds) if any(contents.kinds) else b""
+    return Hashed(folder, contents.names, bytes(contents.raws), kinds, bytes(contents.components))
+
+
+def _digest(name: bytes, folder: int, reading: Reading | None, read_all: ReadAll | None) -> Hash | Whole | None:
+    """Return a file's raw digest; what is in it, if `reading` finds a document; None if that is too long for one."""
+    file = _open(name, folder)
     try:
-        mode = os.fstat(file).st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # to read a folder fails, and says why
-            raise OSError("it is not a file any more")
-        state = hashlib.sha256()
-        while block := os.read(file, READ_BYTES):
-            state.update(block)
-        return state.digest()
+        block = os.read(file, READ_BYTES)
+        if reading is not None and reading.form_of(block) is not Form.BYTES:
+            return _read(file, reading, read_all)
+        return _hash(file, block)
     finally:
         os.close(file)
+
+
+def _open(name: bytes, folder: int | None) -> int:
+    file = os.open(name, FLAGS, dir_fd=folder)
+    mode = os.fstat(file).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # to read a folder fails, and says why
+        os.close(file)
+        raise OSError("it is not a file any more")
+    return file
+
+
+def _hash(file: int, block: bytes) -> Hash:
+    """Return the digest of `block` and of all that is still to be read."""
+    state = hashlib.sha256(block)
+    while block := os.read(file, READ_BYTES):
+        state.update(block)
+    return Hash(state.digest())
+
+
+def _read(file: int, reading: Reading, read_all: ReadAll | None) -> Whole | None:
+    with os.fdopen(os.dup(file), "rb") as stream:
+        stream.seek(0)
+        form = reading.form_of(stream.read(HEAD))
+        stream.seek(0)
+        if read_all is None and os.fstat(file).st_size > LARGE and is_line_file(stream, form):
+            return None
+        return read_stream(stream, reading, read_all or read_in_turn)

@@ -6,31 +6,12 @@ bytes in, digests out. What it cannot read to the last byte it refuses, and the 
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import NamedTuple, Protocol
 
-from medanchor.core.hashes import Hash, sha256
+from medanchor.core.commitment import Content, Kind
+from medanchor.core.ladder import ABSENT
 
-ABSENT = sha256(b"")
-"""The digest of a part that a document does not have."""
-
-
-class Kind(IntEnum):
-    """The kinds of records (docs/format.md, section 1)."""
-
-    BYTES = 0x00
-    FHIR = 0x01
-    DICOM = 0x02
-    HL7 = 0x03
-    XML = 0x04
-
-
-class Content(NamedTuple):
-    """One record: its kind, its raw digest, and the digests of its parts in the order that its kind fixes."""
-
-    kind: Kind
-    raw: Hash
-    components: tuple[Hash, ...] = ()
+__all__ = ["ABSENT", "Content", "Contents", "Differ", "Difference", "Document", "Kind", "Reader"]
 
 
 @dataclass(slots=True)

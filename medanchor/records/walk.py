@@ -31,19 +31,25 @@ class Group:
 
 
 class Severity(Enum):
-    """Whether a path was passed over as documented, or could not be read although it should have been."""
+    """What a problem is: passed over as documented, could not be read, or read with something to be known about it."""
 
     SKIPPED = "skipped"
     UNREADABLE = "unreadable"
+    NOTED = "mind"
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A path that gives no record, and why."""
+    """A path that gives no record, and why; or what a person should know about the record that it gives."""
 
     path: bytes
     reason: str
     severity: Severity
+
+
+def is_container(folder: bytes) -> bool:
+    """Say whether what is called a folder is a record that contains others: its path ends in a slash."""
+    return folder.endswith(b"/") and folder != b"/"
 
 
 def absolute(path: bytes) -> bytes:

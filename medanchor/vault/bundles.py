@@ -1,10 +1,11 @@
-"""Bundles in the vault: written with the entry that signs for them, found again by path and by digest."""
+"""Bundles in the vault: written with the entry that signs for them, found again by path (by digest: `search`)."""
 
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, islice
 from typing import NamedTuple
 
 from medanchor.core.commitment import TreeHead
@@ -60,10 +61,24 @@ class Stamped:
     raws: list[bytes]
 
 
-def append_entry(
-    store: Store, envelope: bytes, sign: Callable[[TreeHead], str], tiles: Sequence[Tile], spans: Iterable[Span]
-) -> int:
-    """Append a signed bundle to the ledger and return its entry's index; call it inside `store.writing()`.
+def add_tiles(store: Store, tiles: Iterable[Tile]) -> tuple[Hash, int]:
+    """Write the tiles of the next entry's bundle as they come; return the bundle's root and how many records it has.
+
+    Call it inside `store.writing()`, and `append_entry` after it: both are kept or neither.
+    """
+    database, entry = store.database, store.size()
+    next_id = database.execute("SELECT coalesce(max(id), 0) + 1 FROM tile").fetchone()[0]
+    roots: list[bytes] = []
+    records, coming = 0, iter(tiles)
+    while batch := list(islice(coming, INSERT_TILES)):
+        _insert_tiles(database, entry, next_id, len(roots), batch)
+        roots += [tile.root for tile in batch]
+        records += sum(tile.count for tile in batch)
+    return root_of(roots), records
+
+
+def append_entry(store: Store, envelope: bytes, sign: Callable[[TreeHead], str], spans: Iterable[Span]) -> int:
+    """Append the entry of a signed bundle to the ledger and return its index; call it inside `store.writing()`.
 
     `sign` makes the checkpoint of the ledger's new tree head, so that anchoring later needs no key.
     """
@@ -71,9 +86,6 @@ def append_entry(
     database.executemany("INSERT INTO node VALUES (?, ?, ?)", appended_nodes(store.node, entry, leaf_hash(envelope)))
     checkpoint = sign(store.head(entry + 1))
     database.execute("INSERT INTO entry VALUES (?, ?, ?)", (entry, envelope, checkpoint))
-    next_id = database.execute("SELECT coalesce(max(id), 0) + 1 FROM tile").fetchone()[0]
-    for start in range(0, len(tiles), INSERT_TILES):
-        _insert_tiles(database, entry, next_id, start, tiles[start : start + INSERT_TILES])
     for span in spans:
         values = (_folder_id(database, span.folder), entry, span.first, span.count)
         database.execute("INSERT INTO span VALUES (?, ?, ?, ?, ?)", (*values, seal("span", *values)))
@@ -81,17 +93,26 @@ def append_entry(
 
 
 def _insert_tiles(database: sqlite3.Connection, entry: int, next_id: int, start: int, tiles: Sequence[Tile]) -> None:
-    for number, tile in enumerate(tiles, start):
-        values = (next_id + number, entry, number, tile.root, tile.records, tile.names)
+    first = next_id + start
+    for number, tile in enumerate(tiles):
+        values = (first + number, entry, start + number, tile.root, tile.records, tile.names)
         database.execute("INSERT INTO tile VALUES (?, ?, ?, ?, ?, ?, ?)", (*values, seal("tile", *values)))
-    raws = b"".join(tile.packed_raws() for tile in tiles)
-    first = (next_id + start) << LEVEL  # all tiles but a bundle's last are full, so locations run on
-    database.execute(INDEX_DIGESTS, {"raws": raws, "count": len(raws) // HASH_LENGTH, "first": first})
+        if tile.contents:
+            contents = (first + number, tile.contents)
+            database.execute("INSERT INTO content VALUES (?, ?, ?)", (*contents, seal("content", *contents)))
+    if any(tile.contents for tile in tiles):
+        rows = chain.from_iterable(digest_rows(first + number, tile) for number, tile in enumerate(tiles))
+        database.executemany("INSERT INTO digest VALUES (?, ?)", sorted(rows))
+    else:  # all tiles but a bundle's last are full, so locations run on
+        raws = b"".join(tile.packed_raws() for tile in tiles)
+        count = len(raws) // HASH_LENGTH
+        database.execute(INDEX_DIGESTS, {"raws": raws, "count": count, "first": first << LEVEL})
 
 
-def digest_rows(tile_id: int, tile: Tile) -> Iterator[tuple[bytes, int]]:
+def digest_rows(tile_id: int, tile: Tile) -> set[tuple[bytes, int]]:
     """Return the rows that the index of digests has for a tile: (prefix, tile id and offset as one number)."""
-    return ((raw[:PREFIX_LENGTH], location) for location, raw in enumerate(tile.raws(), tile_id << LEVEL))
+    start = tile_id << LEVEL
+    return {(digest[:PREFIX_LENGTH], start + offset) for offset, digest in tile.found_by()}
 
 
 def _folder_id(database: sqlite3.Connection, path: bytes) -> int:
@@ -105,20 +126,32 @@ def _folder_id(database: sqlite3.Connection, path: bytes) -> int:
 
 def tiles_of(store: Store, entry: int) -> Iterator[Tile]:
     """Return the tiles of the bundle at `entry`, in order. Raises VaultError at one that is damaged."""
-    query = "SELECT records, root, names FROM tile WHERE entry = ? ORDER BY number"
     with store.reading() as database:
-        for records, root, names in database.execute(query, (entry,)):
-            yield _checked(entry, Tile(records, Hash(root), names))
+        for _, tile in database_tiles(database, "WHERE entry = ? ORDER BY number", (entry,)):
+            yield _checked(entry, tile)
 
 
 def tile(store: Store, entry: int, number: int) -> Tile:
     """Return tile `number` of the bundle at `entry`. Raises VaultError if it is missing or damaged."""
-    query = "SELECT records, root, names FROM tile WHERE entry = ? AND number = ?"
     with store.reading() as database:
-        row = database.execute(query, (entry, number)).fetchone()
-    if row is None:
+        found = next(database_tiles(database, "WHERE entry = ? AND number = ?", (entry, number)), None)
+    if found is None:
         raise _not_whole(entry)
-    return _checked(entry, Tile(row[0], Hash(row[1]), row[2]))
+    return _checked(entry, found[1])
+
+
+def database_tiles(
+    database: sqlite3.Connection, which: str = "", values: Sequence[int] = ()
+) -> Iterator[tuple[int, Tile]]:
+    """Return the tiles that the SQL clause `which` chooses, each after its id; they may be damaged."""
+    contents = "content" if database.execute(_HAS_CONTENT).fetchone() else _NO_CONTENT
+    query = f"SELECT id, records, root, names, coalesce(contents, x'') FROM tile LEFT JOIN {contents} ON tile = id "  # noqa: S608 - constants
+    return ((row[0], Tile(*row[1:])) for row in database.execute(query + which, values))
+
+
+_HAS_CONTENT = "SELECT 1 FROM sqlite_master WHERE name = 'content'"
+_NO_CONTENT = "(SELECT NULL AS tile, NULL AS contents WHERE 0)"
+"""In a vault of an older version all records are of kind 0."""
 
 
 def _checked(entry: int, tile: Tile) -> Tile:
@@ -214,45 +247,19 @@ def _slice(store: Store, entry: int, first: int, count: int) -> tuple[list[bytes
 
 
 def folders_below(store: Store, path: bytes) -> list[bytes]:
-    """Return `path` and the folders below it in which anything was ever stamped, sorted."""
+    """Return `path` and the folders below it in which anything was ever stamped, sorted; containers are none."""
     start = os.path.join(path, b"")
-    query = "SELECT path FROM folder WHERE path = ? OR (path >= ? AND path < ?) ORDER BY path"
+    query = f"SELECT path FROM folder WHERE (path = ? OR (path >= ? AND path < ?)) AND {_NO_CONTAINER} ORDER BY path"  # noqa: S608 - a constant
     with store.reading() as database:
         return [row[0] for row in database.execute(query, (path, start, start[:-1] + b"0"))]
 
 
 def all_folders(store: Store) -> list[bytes]:
-    """Return every folder in which anything was ever stamped, sorted."""
+    """Return every folder in which anything was ever stamped, sorted; containers are none."""
+    query = f"SELECT path FROM folder WHERE path <> x'' AND {_NO_CONTAINER} ORDER BY path"  # noqa: S608 - a constant
     with store.reading() as database:
-        return [row[0] for row in database.execute("SELECT path FROM folder WHERE path <> x'' ORDER BY path")]
+        return [row[0] for row in database.execute(query)]
 
 
-def find_digest(store: Store, raw: Hash, *, most: int | None = None) -> list[Place]:
-    """Return where records with the raw digest `raw` stand, oldest first; `most` of them, as twins can be many."""
-    query = (
-        "SELECT tile.entry, tile.number, digest.location, tile.records FROM digest"
-        " JOIN tile ON tile.id = digest.location >> ? WHERE digest.prefix = ? ORDER BY digest.location"
-    )
-    places = []
-    with store.reading() as database:
-        for entry, number, location, records in database.execute(query, (LEVEL, raw[:PREFIX_LENGTH])):
-            offset = location & (RECORDS_PER_TILE - 1)
-            start = len(records) // (SALT_LENGTH + HASH_LENGTH) * SALT_LENGTH + offset * HASH_LENGTH
-            if records[start : start + HASH_LENGTH] == raw:
-                places.append(Place(entry, number * RECORDS_PER_TILE + offset))
-                if len(places) == most:
-                    break
-    return places
-
-
-def path_of(store: Store, place: Place) -> bytes:
-    """Return the path under which the record at `place` was stamped; empty if it had none."""
-    query = (
-        "SELECT folder.path FROM span JOIN folder ON folder.id = span.folder"
-        " WHERE span.entry = ? AND span.first <= ? AND span.first + span.count > ?"
-        " ORDER BY span.first DESC LIMIT 1"  # from the index: the first one looked at is the one
-    )
-    name = tile(store, place.entry, place.leaf >> LEVEL).name_list()[place.leaf & (RECORDS_PER_TILE - 1)]
-    with store.reading() as database:
-        row = database.execute(query, (place.entry, place.leaf, place.leaf)).fetchone()
-    return os.path.join(row[0], name) if row else name
+_NO_CONTAINER = "(substr(path, -1) <> x'2f' OR path = x'2f')"
+"""A container's path is kept with a slash at its end."""

@@ -7,12 +7,12 @@ import sqlite3
 from collections.abc import Iterator
 
 from medanchor.core.merkle import appended_nodes, leaf_hash
-from medanchor.vault.bundles import digest_rows
+from medanchor.vault.bundles import database_tiles, digest_rows
 from medanchor.vault.rows import seal
 from medanchor.vault.store import Store, apply_migrations, database_errors
-from medanchor.vault.tiles import RECORD_LENGTH, Tile
+from medanchor.vault.tiles import RECORD_LENGTH
 
-SEALED = ("vault", "tile", "folder", "span", "signer", "anchor", "sending")
+SEALED = ("vault", "tile", "folder", "span", "signer", "anchor", "sending", "content")
 
 
 def check_database(store: Store) -> Iterator[str]:
@@ -69,13 +69,13 @@ def _check_tiles(database: sqlite3.Connection) -> Iterator[str]:
     """Compare the index of digests with the tiles; both ways, by asking for each and counting all."""
     total = 0
     found = "SELECT 1 FROM digest WHERE prefix = ? AND location = ?"
-    for number, records, root, names in database.execute("SELECT id, records, root, names FROM tile"):
-        tile = Tile(records, root, names)
+    for number, tile in database_tiles(database):
         if not tile.is_whole:
             yield f"tile {number} is not a whole number of records"
             continue
-        total += tile.count
-        if not all(database.execute(found, row).fetchone() for row in digest_rows(number, tile)):
+        rows = digest_rows(number, tile)
+        total += len(rows)
+        if not all(database.execute(found, row).fetchone() for row in rows):
             yield f"the index of digests lacks records of tile {number}"
     if database.execute("SELECT count(*) FROM digest").fetchone()[0] != total:
         yield "the index of digests has more records than the tiles"

@@ -53,6 +53,7 @@ MIGRATIONS = (
         SELECT id, 0, since, NULL, NULL, NULL, NULL, NULL,
         seal('sending', id, 0, since, NULL, NULL, NULL, NULL, NULL) FROM anchor;
     """,
+    "CREATE TABLE content (tile INTEGER PRIMARY KEY, contents BLOB NOT NULL, seal BLOB NOT NULL) STRICT;",
 )
 
 VERSION = len(MIGRATIONS)

@@ -5,11 +5,12 @@ of a million records reads one tile and the roots of the others.
 """
 
 import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from medanchor.core.commitment import Record, raw_leaf_hashes
+from medanchor.core.commitment import COMPONENTS, WIDTHS, Kind, Record, leaf_hashes, raw_leaf_hashes
 from medanchor.core.hashes import HASH_LENGTH, SALT_LENGTH, Hash, split_hashes
+from medanchor.core.ladder import ABSENT
 from medanchor.core.merkle import root_of
 from medanchor.errors import VaultError
 
@@ -23,13 +24,29 @@ FAST = 1
 """zlib's level: names compress well at once, and stamping waits for it."""
 
 
+FOUND_BY: Mapping[int, tuple[int, ...]] = {
+    kind: tuple(COMPONENTS[kind].index(part) for part in parts)
+    for kind, parts in {
+        Kind.FHIR: ("data", "numeric"),
+        Kind.DICOM: ("dataset",),
+        Kind.HL7: ("message", "body"),
+        Kind.XML: ("canonical", "text"),
+    }.items()
+}
+"""Record kind → the components by which a record is found again whose bytes are others: each tells it by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Up to 1,024 records of one bundle: packed salts then packed raw digests, the subtree's root, compressed names."""
+    """Up to 1,024 records of one bundle: packed salts then packed raw digests, the subtree's root, compressed names.
+
+    `contents` is empty where all are of kind 0; else a byte for each record's kind, then all component digests, packed.
+    """
 
     records: bytes
     root: Hash
     names: bytes
+    contents: bytes = b""
 
     @property
     def count(self) -> int:
@@ -38,8 +55,11 @@ class Tile:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it holds a whole number of records, from 1 to 1,024."""
-        return not len(self.records) % RECORD_LENGTH and 0 < self.count <= RECORDS_PER_TILE
+        """Whether it holds a whole number of records, from 1 to 1,024, and all of their components."""
+        if len(self.records) % RECORD_LENGTH or not 0 < self.count <= RECORDS_PER_TILE:
+            return False
+        kinds = self.contents[: self.count]
+        return set(kinds) <= WIDTHS.keys() and len(self.contents) == len(kinds) + _width(kinds)
 
     def salts(self) -> list[bytes]:
         """Return the salts, 16 bytes each, in order."""
@@ -58,11 +78,32 @@ class Tile:
         """Return the record at `offset` in the tile."""
         start = self.count * SALT_LENGTH + offset * HASH_LENGTH
         salt = self.records[offset * SALT_LENGTH : (offset + 1) * SALT_LENGTH]
-        return Record(kind=0, salt=salt, raw=Hash(self.records[start : start + HASH_LENGTH]))
+        kind = self.contents[offset] if self.contents else Kind.BYTES
+        return Record(kind, salt, Hash(self.records[start : start + HASH_LENGTH]), self._components(kind, offset))
+
+    def _components(self, kind: int, offset: int) -> tuple[Hash, ...]:
+        if not WIDTHS[kind]:
+            return ()
+        start = self.count + _width(self.contents[:offset])
+        return tuple(map(Hash, split_hashes(self.contents[start : start + WIDTHS[kind]])))
+
+    def found_by(self) -> Iterator[tuple[int, bytes]]:
+        """Return each digest by which one of the records is found, after the record's offset: the raw ones too."""
+        yield from enumerate(self.raws())
+        at = self.count
+        for offset, kind in enumerate(self.contents[: self.count]):
+            for number in FOUND_BY.get(kind, ()):
+                start = at + number * HASH_LENGTH
+                if (component := self.contents[start : start + HASH_LENGTH]) != ABSENT:
+                    yield offset, component
+            at += WIDTHS[kind]
 
     def leaves(self) -> list[bytes]:
-        """Return the leaf hashes, computed again from salts and raw digests."""
-        return raw_leaf_hashes(self.salts(), self.raws())
+        """Return the leaf hashes, computed again from salts and digests."""
+        if not self.contents:
+            return raw_leaf_hashes(self.salts(), self.raws())
+        kinds, components = self.contents[: self.count], self.contents[self.count :]
+        return leaf_hashes(self.salts(), self.raws(), kinds, components)
 
     def name_list(self) -> list[bytes]:
         """Return the records' names without their folders. Raises VaultError if they are damaged."""
@@ -76,11 +117,15 @@ class Tile:
         return names.split(b"\0")
 
 
-def pack(salts: bytes, raws: Sequence[bytes], names: Sequence[bytes]) -> Tile:
-    """Return the tile of up to 1,024 records: `salts` packed, `raws` and `names` in the same order."""
-    split = [salts[at : at + SALT_LENGTH] for at in range(0, len(salts), SALT_LENGTH)]
-    root = root_of(raw_leaf_hashes(split, raws))
-    return Tile(records=salts + b"".join(raws), root=root, names=zlib.compress(b"\0".join(names), FAST))
+def _width(kinds: bytes) -> int:
+    """Return how many bytes the component digests of records of these kinds take, packed."""
+    return sum(width * kinds.count(kind) for kind, width in WIDTHS.items() if width)
+
+
+def pack(salts: bytes, raws: Sequence[bytes], names: Sequence[bytes], contents: bytes = b"") -> Tile:
+    """Return the tile of up to 1,024 records: `salts` packed, `raws` and `names` in order, `contents` as in a tile."""
+    tile = Tile(salts + b"".join(raws), Hash(b""), zlib.compress(b"\0".join(names), FAST), contents)
+    return replace(tile, root=root_of(tile.leaves()))
 
 
 def join_roots(tiles: Iterable[Tile]) -> Hash:

@@ -259,7 +259,7 @@ def test_an_audit_tells_an_earlier_version_and_a_reorganisation():
     assert (done.code, done.json["reorganised"], done.json["damage"]) == (3, [1], [])
 
 
-def refuse(_name, _folder):
+def refuse(*_how):
     raise PermissionError(13, "Permission denied")
 
 

@@ -53,9 +53,9 @@ def test_a_record_that_vanishes_meanwhile(monkeypatch):
 
     honest = digest._digest_group
 
-    def too_late(group):
+    def too_late(group, *how):
         Path("visit/image.dcm").unlink(missing_ok=True)
-        return honest(group)
+        return honest(group, *how)
 
     monkeypatch.setattr(digest, "_digest_group", too_late)
     done = run("stamp", "visit")
@@ -69,9 +69,9 @@ def test_a_folder_that_vanishes_meanwhile(monkeypatch):
 
     honest = digest._digest_group
 
-    def too_late(group):
+    def too_late(group, *how):
         shutil.rmtree("visit", ignore_errors=True)
-        return honest(group)
+        return honest(group, *how)
 
     monkeypatch.setattr(digest, "_digest_group", too_late)
     assert_one_error(run("stamp", "visit"), 9, "nothing was stamped")
@@ -81,7 +81,7 @@ def test_a_folder_that_vanishes_meanwhile(monkeypatch):
 def test_a_swept_record_that_cannot_be_read_is_told_by_the_audit(monkeypatch):
     from medanchor.records import digest
 
-    def refuse(_name, _folder):
+    def refuse(*_how):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(digest, "_digest", refuse)

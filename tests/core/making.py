@@ -218,7 +218,7 @@ records = st.sampled_from(sorted(COMPONENTS)).flatmap(
         st.just(kind),
         st.binary(min_size=16, max_size=16),
         hashes,
-        st.lists(hashes, min_size=COMPONENTS[kind], max_size=COMPONENTS[kind]).map(tuple),
+        st.lists(hashes, min_size=len(COMPONENTS[kind]), max_size=len(COMPONENTS[kind])).map(tuple),
     )
 )
 origins = st.from_regex(r"[A-Za-z0-9._~/-]{1,255}", fullmatch=True)

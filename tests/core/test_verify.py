@@ -93,7 +93,7 @@ def test_step_1_another_record():
     ("path", "value"),
     [
         ("record", Record(0, b"SALT of 16 bytes", RAW)),
-        ("record", Record(3, RECORD.salt, RAW, (OTHER,))),
+        ("record", Record(3, RECORD.salt, RAW, (OTHER, OTHER))),
         ("bundle.index", 0),
         ("bundle.path", (OTHER, PROOF.bundle.path[1])),
         ("bundle.path", PROOF.bundle.path[::-1]),

@@ -12,8 +12,9 @@ from medanchor.core.verify import Trust, verify
 from medanchor.errors import PendingError
 from medanchor.notary.anchor import Policy, anchor
 from medanchor.notary.audit import audit
-from medanchor.notary.examine import each, examine, missing
+from medanchor.notary.examine import each, examine
 from medanchor.notary.export import export
+from medanchor.notary.missing import missing
 from medanchor.notary.prove import Prover, ask_chain
 from medanchor.notary.stamp import StampRequest, stamp
 from medanchor.notary.vaults import CHAIN

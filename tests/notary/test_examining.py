@@ -12,7 +12,8 @@ from vaulted import another_signer, in_hand, numbered, put
 from medanchor.core.statement import Follows
 from medanchor.core.verify import TrustLevel
 from medanchor.errors import PendingError, Step, VaultError
-from medanchor.notary.examine import Examiner, Known, Run, Verdict, each, examine, missing, missing_file
+from medanchor.notary.examine import Examiner, Known, Run, Verdict, each, examine
+from medanchor.notary.missing import missing, missing_file
 from medanchor.vault.bundles import Place
 from medanchor.vault.followers import followers
 from medanchor.vault.store import Store

@@ -15,6 +15,7 @@ import time
 import pytest
 
 from medanchor.records import digest as digest_module
+from medanchor.records import workers as workers_module
 from medanchor.records.digest import Hashed, digest_all, digest_file, digest_stream
 from medanchor.records.walk import Group, Problem, Severity, walk
 
@@ -158,10 +159,10 @@ def deadly(monkeypatch):
     """A record that kills whatever worker reads it, as the kernel does when memory runs out."""
     parent, digest_group = os.getpid(), digest_module._digest_group
 
-    def die(group):
+    def die(group, *how):
         if b"00003" in group.names and os.getpid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)
-        return digest_group(group)
+        return digest_group(group, *how)
 
     monkeypatch.setattr(digest_module, "_digest_group", die)
 
@@ -218,7 +219,7 @@ SHORTAGES = {
 @pytest.mark.parametrize("shortage", SHORTAGES)
 def test_where_the_system_gives_no_processes_this_one_reads_all(tmp_path, monkeypatch, shortage):
     found = list(walk([fill(tmp_path / "records", 3 * ENOUGH)]))
-    monkeypatch.setattr(digest_module, "worker_count", lambda: 2)
+    monkeypatch.setattr(workers_module, "worker_count", lambda: 2)
     with monkeypatch.context() as patch:
         SHORTAGES[shortage](patch)
         hashed, problems = digests(found)
@@ -240,7 +241,7 @@ def test_a_pool_that_cannot_be_made_leaves_nothing_open(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("allowed", "expected"), [({0}, 1), ({3, 5}, 2), (set(range(64)), 8)])
 def test_there_are_as_many_workers_as_processors_that_may_be_used_but_not_too_many(monkeypatch, allowed, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: allowed)
-    assert digest_module.worker_count() == expected
+    assert workers_module.worker_count() == expected
 
 
 def test_a_file_that_became_a_full_pipe_is_no_record(tmp_path):
@@ -260,7 +261,7 @@ def test_where_processes_cannot_be_forked_safely_one_reads_all(tmp_path, monkeyp
     found = list(walk([fill(tmp_path / "records", ENOUGH)]))
     expected = list(digest_all(found, ignore))
     monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr(digest_module, "_workers", None)
+    monkeypatch.setattr(workers_module, "_pool", None)
     assert list(digest_all(found, ignore)) == expected
 
 
@@ -275,10 +276,10 @@ def test_whoever_stops_listening_stops_the_workers(tmp_path):
 def test_workers_that_are_busy_are_not_waited_for(tmp_path, monkeypatch):
     parent, digest_group = os.getpid(), digest_module._digest_group
 
-    def dawdle(group):
+    def dawdle(group, *how):
         if b"00100" in group.names and os.getpid() != parent:
             time.sleep(600)
-        return digest_group(group)
+        return digest_group(group, *how)
 
     monkeypatch.setattr(digest_module, "_digest_group", dawdle)
     items = digest_all(walk([fill(tmp_path / "records", ENOUGH)]), ignore)

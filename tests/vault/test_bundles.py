@@ -11,14 +11,13 @@ from medanchor.vault.bundles import (
     Place,
     all_folders,
     count_records,
-    find_digest,
     folders_below,
-    path_of,
     stamped_in,
     tile,
     tile_roots,
     tiles_of,
 )
+from medanchor.vault.search import find_digest, path_of
 
 WEIRD = [
     b"\xff\xfe",

@@ -10,9 +10,9 @@ from medanchor.errors import VaultError
 from medanchor.vault import schema
 from medanchor.vault import store as store_module
 from medanchor.vault.anchors import AnchorRow, Sending, list_anchors
-from medanchor.vault.bundles import find_digest, path_of
 from medanchor.vault.integrity import check_database
 from medanchor.vault.rows import seal
+from medanchor.vault.search import find_digest, path_of
 from medanchor.vault.store import DATABASE, LOCK, Store, apply_migrations, locked
 
 
@@ -62,7 +62,7 @@ def assert_sound(store):
 def test_a_vault_of_the_first_version_is_migrated_when_it_is_opened(first_version, read_only):
     for _ in range(2):
         with Store(first_version, read_only=read_only) as store:
-            assert version_of(store) == schema.VERSION == 3
+            assert version_of(store) == schema.VERSION == 4
             assert_sound(store)
             plan = store.database.execute(
                 "EXPLAIN QUERY PLAN SELECT 1 FROM span WHERE entry = 0 AND first <= 5 ORDER BY first DESC LIMIT 1"

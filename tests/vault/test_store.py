@@ -15,7 +15,7 @@ from vaulted import in_hand, make_vault, numbered, put
 from medanchor.core.header import Network
 from medanchor.errors import VaultError
 from medanchor.vault import store as store_module
-from medanchor.vault.bundles import find_digest
+from medanchor.vault.search import find_digest
 from medanchor.vault.store import DATABASE, LOCK, Store, locked
 
 

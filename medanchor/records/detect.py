@@ -1,0 +1,140 @@
+"""What kind a record is, told by its content; and the record read as what it is, whatever happens.
+
+A record that is not sound as what it seems to be is covered by its bytes alone, with a remark that says why.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+
+from medanchor.core.hashes import Hash, sha256
+from medanchor.errors import MalformedRecordError
+from medanchor.records.document import Content, Document, Kind
+
+HEAD = 1 << 16
+"""So many first bytes tell what a record seems to be."""
+
+MAX_DOCUMENT = 64 << 20
+MAX_DICOM = 256 << 20
+"""Longer documents are covered by their bytes alone: to read one takes several times its length in memory."""
+
+
+class Form(StrEnum):
+    """What a record may be read as; the values are what --as takes."""
+
+    FHIR = "fhir"
+    NDJSON = "ndjson"
+    DICOM = "dicom"
+    HL7 = "hl7"
+    XML = "xml"
+    ZIP = "zip"
+    GZIP = "gzip"
+    BYTES = "bytes"
+
+
+_BOM = b"\xef\xbb\xbf"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_STARTS = frozenset(b"{ \t\r\n<MFBP\x0b\x1f\xef\xff\xfe")
+"""No record of a kind but DICOM begins with another byte."""
+
+
+def form_of(head: bytes) -> Form:
+    """Return what a record seems to be that begins with `head`, its first 64 KiB or all of it."""
+    if head[128:132] == b"DICM":
+        return Form.DICOM
+    if not head or head[0] not in _STARTS:
+        return Form.BYTES
+    return _form_of_text(head)
+
+
+def _form_of_text(head: bytes) -> Form:
+    for start, form in _MAGIC.items():
+        if head.startswith(start):
+            return form
+    text = head.removeprefix(_BOM).lstrip(b" \t\r\n")
+    if head.startswith(_UTF_16):
+        return Form.XML if "<" in head[2:6].decode("utf-16-le", "replace") + head[3:5].decode("latin-1") else Form.BYTES
+    if text.startswith(b"<"):
+        return Form.XML
+    if text.startswith(b"{"):
+        return Form.NDJSON if _has_lines(text) else Form.FHIR
+    return Form.HL7 if text.startswith(_HL7_STARTS) else Form.BYTES
+
+
+_MAGIC = {b"PK\x03\x04": Form.ZIP, b"PK\x05\x06": Form.ZIP, b"\x1f\x8b\x08": Form.GZIP, b"\x0b": Form.HL7}
+_HL7_STARTS = (b"MSH|", b"FHS|", b"BHS|", b"MSH^", b"FHS^", b"BHS^")
+
+
+def _has_lines(text: bytes) -> bool:
+    """Say whether JSON is one document a line: the first line is whole, and another one follows."""
+    first, end, rest = text.partition(b"\n")
+    return bool(end) and first.rstrip().endswith(b"}") and rest.lstrip().startswith(b"{")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How records are to be read: as what their content says, or all as one `form`."""
+
+    form: Form | None = None
+
+    def form_of(self, head: bytes) -> Form:
+        """Return what to read a record as that begins with `head`."""
+        return self.form or form_of(head)
+
+
+def read(data: bytes, reading: Reading = Reading()) -> Document:
+    """Return what is in `data`; its bytes alone, with a remark, if it is not sound as what it seems to be."""
+    form = reading.form_of(data[:HEAD])
+    if len(data) > limit_of(form):
+        return as_bytes(sha256(data), f"it is longer than {limit_of(form) >> 20} MiB")
+    try:
+        return _reader(form)(data)
+    except MalformedRecordError as error:
+        return as_bytes(sha256(data), error.message)
+
+
+def limit_of(form: Form) -> int:
+    """Return how many bytes of a document of this form are read at most."""
+    return MAX_DICOM if form is Form.DICOM else MAX_DOCUMENT
+
+
+def as_bytes(raw: Hash, *remarks: str) -> Document:
+    """Return a document that is covered by its bytes alone."""
+    return Document(Content(Kind.BYTES, raw), remarks)
+
+
+def _reader(form: Form) -> Callable[[bytes], Document]:
+    """Return the reader of a form; each is imported when the first such record comes."""
+    if form in (Form.FHIR, Form.NDJSON):
+        from medanchor.records import fhir
+
+        return fhir.read if form is Form.FHIR else read_lines
+    if form is Form.DICOM:
+        from medanchor.records import dicom
+
+        return dicom.read
+    if form is Form.HL7:
+        from medanchor.records import hl7
+
+        return hl7.read
+    if form is Form.XML:
+        from medanchor.records import markup
+
+        return markup.read
+    return _archive_reader(form)
+
+
+def _archive_reader(form: Form) -> Callable[[bytes], Document]:
+    if form is Form.BYTES:
+        return lambda data: as_bytes(sha256(data))
+    from medanchor.records import archive
+
+    return partial(archive.read if form is Form.ZIP else archive.read_gzip, read_member=read)
+
+
+def read_lines(data: bytes) -> Document:
+    """Return the document that NDJSON in memory is."""
+    from medanchor.records import fhir
+
+    return Document(Content(Kind.BYTES, sha256(data)), contained=fhir.read_lines(data, 1))

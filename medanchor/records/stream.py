@@ -1,0 +1,169 @@
+"""Files read as documents. NDJSON of any length, also in gzip, is read in blocks of whole lines, all else at one go."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO, NamedTuple
+
+from medanchor.core.commitment import WIDTHS
+from medanchor.core.hashes import Hash, split_hashes
+from medanchor.core.ladder import RUNGS, compare
+from medanchor.errors import MalformedRecordError
+from medanchor.records.detect import HEAD, MAX_DOCUMENT, Form, Reading, as_bytes, form_of, limit_of, read
+from medanchor.records.document import Content, Contents, Document, Kind
+
+BLOCK = 1 << 20
+"""Lines are read in blocks of about so many bytes."""
+
+
+class Lines(NamedTuple):
+    """Whole lines, and the number of the first of them in its file, from 1."""
+
+    block: bytes
+    first: int
+
+
+ReadAll = Callable[[Iterator[Lines]], Iterator[Contents]]
+
+
+def read_in_turn(lines: Iterator[Lines]) -> Iterator[Contents]:
+    """Return the records in all `lines`, read one block after another."""
+    return map(read_block, lines)
+
+
+def read_block(lines: Lines) -> Contents:
+    """Return the records in a block of lines."""
+    from medanchor.records import fhir
+
+    return fhir.read_lines(lines.block, lines.first)
+
+
+class Whole(NamedTuple):
+    """What a file is, and the records inside it, in one or more parts."""
+
+    document: Document
+    contents: list[Contents]
+
+    def inside(self) -> Iterator[tuple[bytes, Content]]:
+        """Return the records inside it, one by one, each after where it lies."""
+        for contents in self.contents:
+            at, packed = 0, bytes(contents.components)
+            for name, kind, raw in zip(contents.names, contents.kinds, split_hashes(bytes(contents.raws)), strict=True):
+                end = at + WIDTHS[kind]
+                yield name, Content(kind, Hash(raw), tuple(map(Hash, split_hashes(packed[at:end]))))
+                at = end
+
+    def most_like(self, stamped: Content) -> tuple[Content, bytes | None]:
+        """Return the record most like what was `stamped`: the file itself, or one inside it after which it is named."""
+        best, where, rung = self.document.content, None, _rung(stamped, self.document.content)
+        for name, content in self.inside():
+            if not rung:
+                break
+            if (found := _rung(stamped, content)) < rung:
+                best, where, rung = content, name, found
+        return best, where
+
+
+def _rung(stamped: Content, found: Content) -> int:
+    """Return how far down the ladder a record is: 0 is exact."""
+    return RUNGS.index(compare(stamped, found).rung)
+
+
+def read_file(path: bytes, reading: Reading) -> Whole:
+    """Return what is in the file at `path`. Raises OSError."""
+    with open(path, "rb") as file:
+        return read_stream(file, reading)
+
+
+def read_stream(file: BinaryIO, reading: Reading, read_all: ReadAll = read_in_turn) -> Whole:
+    """Return what is in `file`, from its beginning; `read_all` reads the lines of NDJSON. Raises OSError."""
+    form = reading.form_of(file.read(HEAD))
+    file.seek(0)
+    if is_line_file(file, form):
+        return _read_lines(file, form, read_all)
+    return _read_document(_Hashed(file), b"", form, reading)
+
+
+def read_pipe(pipe: BinaryIO, reading: Reading) -> Whole:
+    """Return what comes through `pipe`, which cannot be read twice: NDJSON too is read at one go. Raises OSError."""
+    hashed = _Hashed(pipe)
+    head = hashed.read(HEAD)
+    return _read_document(hashed, head, reading.form_of(head), reading)
+
+
+def _read_document(hashed: "_Hashed", head: bytes, form: Form, reading: Reading) -> Whole:
+    if form is Form.BYTES:
+        return Whole(as_bytes(hashed.finish()), [])
+    most = limit_of(form)
+    data = head + hashed.read(most + 1 - len(head))
+    if len(data) > most:
+        return Whole(as_bytes(hashed.finish(), f"it is longer than {most >> 20} MiB"), [])
+    document = read(data, reading)
+    return Whole(document, [document.contained] if document.contained else [])
+
+
+def _read_lines(file: BinaryIO, form: Form, read_all: ReadAll) -> Whole:
+    hashed = _Hashed(file)
+    try:
+        contents = list(read_all(_cut(_chunks(hashed, form))))
+    except MalformedRecordError as error:
+        return Whole(as_bytes(hashed.finish(), error.message), [])
+    return Whole(Document(Content(Kind.BYTES, hashed.finish())), contents)
+
+
+def is_line_file(file: BinaryIO, form: Form) -> bool:
+    """Say whether `file` holds NDJSON, plain or in gzip, as its first bytes tell; it is left at its beginning."""
+    if form is not Form.GZIP:
+        return form is Form.NDJSON
+    from medanchor.records import archive
+
+    try:
+        return form_of(next(archive.inflated(file), b"")) is Form.NDJSON
+    except MalformedRecordError:
+        return False
+    finally:
+        file.seek(0)
+
+
+class _Hashed:
+    """A file whose bytes are hashed as they are read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._state = hashlib.sha256()
+
+    def read(self, size: int = BLOCK) -> bytes:
+        block = self._file.read(size)
+        self._state.update(block)
+        return block
+
+    def finish(self) -> Hash:
+        """Return the digest of all of the file, also of what nobody has read yet."""
+        while self.read():
+            pass
+        return Hash(self._state.digest())
+
+
+def _chunks(file: _Hashed, form: Form) -> Iterator[bytes]:
+    if form is Form.GZIP:
+        from medanchor.records import archive
+
+        return archive.inflated(file)
+    return iter(file.read, b"")
+
+
+def _cut(chunks: Iterable[bytes]) -> Iterator[Lines]:
+    """Return `chunks` joined and cut after line ends. Raises MalformedRecordError at a line that is too long."""
+    first, waiting = 1, bytearray()
+    for chunk in chunks:
+        waiting += chunk
+        if len(waiting) < BLOCK:
+            continue
+        end = waiting.rfind(b"\n") + 1
+        if end:
+            yield Lines(bytes(waiting[:end]), first)
+            first += waiting.count(b"\n", 0, end)
+            del waiting[:end]
+        elif len(waiting) > MAX_DOCUMENT:
+            raise MalformedRecordError(f"line {first} is longer than {MAX_DOCUMENT >> 20} MiB")
+    if waiting:
+        yield Lines(bytes(waiting), first)
