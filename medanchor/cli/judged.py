@@ -57,7 +57,7 @@ def judged_lines(judged: list[Judged], problems: list[Problem]) -> Iterator[str]
             continue
         if item.found.verdict is not Verdict.UNCHANGED:
             if not (item.found.within and item.found.verdict is Verdict.SAME_CONTENT):
-                yield _difference(item.found, item.bundle)
+                yield _difference(item.found, item.bundle) + (", accepted" if item.found.parts and item.stands else "")
         elif item.found.later is not None:
             yield _earlier(item.found, alone=len(judged) == 1)
     yield from problem_lines(problems)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from medanchor.core.verify import Witness
     from medanchor.notary.examine import Finding
     from medanchor.notary.export import Exported
+    from medanchor.notary.prove import Prover
     from medanchor.records.walk import Problem
     from medanchor.vault.store import Store
 
@@ -47,6 +48,10 @@ Ots = Annotated[bool, typer.Option("--ots", help="Also write NAME.ots, for OpenT
 SelfContained = Annotated[
     bool, typer.Option("--self-contained", help="Put in all headers that follow the block, up to 2,016.")
 ]
+Inside = Annotated[
+    bool, typer.Option("--inside", help="Also the proof of each record inside a container; needs --output.")
+]
+Fhir = Annotated[bool, typer.Option("--fhir", help="Also a FHIR Provenance for each ledger entry; needs --output.")]
 ProofFile = Annotated[Path, typer.Argument(metavar="PROOF", show_default=False)]
 
 
@@ -57,6 +62,8 @@ def export(
     force: Force = False,
     ots: Ots = False,
     self_contained: SelfContained = False,
+    inside: Inside = False,
+    fhir: Fhir = False,
     follow_symlinks: options.FollowSymlinks = False,
     vault: options.Vault = None,
     json: options.Json = False,
@@ -75,24 +82,51 @@ def export(
     out = Output(json, quiet, verbose)
     if not paths:
         raise UsageError("no record was named", hint="such as: medanchor proof export record.pdf")
+    if (inside or fhir) and output is None:
+        raise UsageError("--inside and --fhir write to a folder", hint="name it with --output")
     with open_store(vault, read_only=True) as store:
         findings, problems = _find(store, [os.fsencode(path) for path in paths], follow_symlinks, out)
+        if inside:
+            findings = list(_with_inside(store, findings))
         known = _ask_chain(store, [finding.place.entry for finding in findings if finding.place], out)
         if self_contained and not has_chain(store):
             raise UsageError("--self-contained takes headers from the chain, which is not here", hint="leave it out")
         prover = Prover(store, known, with_all_successors(open_chain(store)) if self_contained else None)
         try:
             exported = export_proofs(prover, findings, output, replace=force, ots=ots)
+            provenances = _export_provenances(store, prover, findings, output, force) if fhir and output else 0
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise UsageError(f"cannot write the proofs: {reason}", hint="name another folder with --output") from None
     fields = {"written": exported.written, "pending": exported.pending, "unproved": len(exported.unproved)}
     if ots:
         fields |= {"ots": exported.timestamps, "too_long_for_ots": len(exported.too_long)}
-    out.result(*_lines(exported, problems, ots=ots), **fields, problems=problem_fields(problems, out))
+    lines = list(_lines(exported, problems, ots=ots))
+    if fhir:
+        fields |= {"provenances": provenances}
+        lines.insert(1, f"{plural(provenances, 'FHIR Provenance')} written")
+    out.result(*lines, **fields, problems=problem_fields(problems, out))
     _fail(exported, problems, out)
     if ots:
         _fail_without_ots(exported, out)
+
+
+def _with_inside(store: "Store", findings: "list[Finding]") -> "Iterator[Finding]":
+    """Return `findings`, each container that stands with the records inside it."""
+    from medanchor.notary.examine import STANDING, inside
+
+    for finding in findings:
+        yield finding
+        if finding.verdict in STANDING and not finding.within:
+            yield from inside(store, finding)
+
+
+def _export_provenances(
+    store: "Store", prover: "Prover", findings: "list[Finding]", directory: Path, force: bool
+) -> int:
+    from medanchor.notary.provenances import export_provenances
+
+    return export_provenances(store, prover, findings, directory, replace=force)
 
 
 def _ask_chain(store: "Store", entries: list[int], out: Output) -> "dict[int, Witness]":
@@ -173,8 +207,21 @@ def inspect(
         show_ots(data, Output(json, quiet, verbose))
         return
     fields = _shown(parse_proof(data))
-    lines = [f"{name:<12}{_told(value)}" for name, value in fields.items() if value != []]
+    lines = [f"{name:<12}{_told(value)}" for name, value in _lines_of(fields) if value not in ([], {})]
     Output(json, quiet, verbose).result(*lines, "nothing here was checked: use 'medanchor verify'", **fields)
+
+
+def _lines_of(fields: dict[str, object]) -> "Iterator[tuple[str, object]]":
+    """Return what is shown to a person, by name: a kind also by its word, and a line for each component."""
+    from medanchor.core.commitment import Kind
+
+    for name, value in fields.items():
+        if name == "kind" and isinstance(value, int):
+            yield name, f"{value} ({Kind(value).name})"
+        elif name == "components" and isinstance(value, dict):
+            yield from ((f"  {part}", digest) for part, digest in value.items())
+        else:
+            yield name, value
 
 
 def _told(value: object) -> object:
@@ -195,6 +242,7 @@ def _shown(proof: "Proof") -> dict[str, object]:
     shown: dict[str, object] = {
         "kind": proof.record.kind,
         "raw": proof.record.raw.hex(),
+        "components": _components(proof),
         "record": {"index": proof.bundle.index, "size": proof.bundle.size},
         "meaning": statement.meaning,
         "follows": follows_fields(statement),
@@ -205,6 +253,15 @@ def _shown(proof: "Proof") -> dict[str, object]:
         "state": "anchored" if proof.anchor else "pending",
     }
     return {**shown, **_shown_anchor(proof)}
+
+
+def _components(proof: "Proof") -> dict[str, str]:
+    from medanchor.core.commitment import COMPONENTS
+    from medanchor.core.ladder import ABSENT
+
+    names = COMPONENTS[proof.record.kind]
+    digests = ("absent" if digest == ABSENT else digest.hex() for digest in proof.record.components)
+    return dict(zip(names, digests, strict=True))
 
 
 def _shown_anchor(proof: "Proof") -> dict[str, object]:

@@ -87,7 +87,9 @@ def _contradiction(judged: list[Judged], out: Output) -> VerificationError:
         return failed
     total = sum(item.records for item in judged)
     message = f"expected {plural(total, 'record')} as stamped, found {unlike:,} changed or missing"
-    hint = f"{out.see()}; edited, moved or deleted after the stamp?"
+    parts = sorted({part for item in judged if not item.stands for part in item.likeness.parts})
+    accept = f"; where a reviewer finds that harmless: --accept {','.join(parts)}" if parts else ""
+    hint = f"{out.see()}; edited, moved or deleted after the stamp?{accept}"
     return VerificationError(message, step=Step.RECORD, hint=hint)
 
 

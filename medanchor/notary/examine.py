@@ -123,6 +123,21 @@ class Known:
         return None
 
 
+def inside(store: Store, container: Finding) -> Iterator[Finding]:
+    """Return the records that were stamped inside a container that stands, as it was stamped last, in order."""
+    path = container.stamped_as or container.path
+    newest = latest(Known(store, os.path.join(path, b"")))
+    for name, place in sorted(newest.items(), key=lambda item: item[1]):
+        yield Finding(os.path.join(container.path, name), Verdict.UNCHANGED, place, within=True)
+
+
+def latest(container: Known) -> dict[bytes, Place]:
+    """Return where the records of a container stand that were in it when it was stamped last."""
+    newest = {name: container.versions(name)[-1][1] for name in container.names()}
+    last = max((place.entry for place in newest.values()), default=0)
+    return {name: place for name, place in newest.items() if place.entry == last}
+
+
 def examine(store: Store, hashed: Iterable[Hashed]) -> Iterator[Finding | Run]:
     """Return a verdict on each record in hand, in order; one for all of a run."""
     for folder, groups in groupby(hashed, key=lambda group: group.folder):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medanchor.core.proof import Proof, serialise_proof
 from medanchor.errors import UsageError
-from medanchor.notary.examine import Finding, Verdict
+from medanchor.notary.examine import STANDING, Finding
 from medanchor.notary.prove import Prover
 from medanchor.records.walk import OTS_SUFFIX, PROOF_SUFFIX
 from medanchor.vault import private
@@ -42,8 +42,8 @@ def export(
     one name from different folders keep apart in `directory`: the part of their paths that differs becomes folders.
     Raises UsageError, before anything is written, if a proof is there already and `replace` is not set.
     """
-    result = Exported(unproved=[finding for finding in findings if not _provable(finding)])
-    targets = list(_targets([finding for finding in findings if _provable(finding)], directory))
+    result = Exported(unproved=[finding for finding in findings if not is_provable(finding)])
+    targets = list(_targets([finding for finding in findings if is_provable(finding)], directory))
     suffixes = (PROOF_SUFFIX, OTS_SUFFIX) if ots else (PROOF_SUFFIX,)
     if not replace and (there := sum(os.path.lexists(target + suffix) for _, target in targets for suffix in suffixes)):
         raise UsageError(f"{there:,} of these proofs are there already", hint="replace them with --force")
@@ -54,7 +54,7 @@ def export(
             proof = prover.proof(finding.place)
             if ots and proof.anchor:
                 _write_ots(finding, proof, target, result)
-            _write(target + PROOF_SUFFIX, serialise_proof(proof))
+            write(target + PROOF_SUFFIX, serialise_proof(proof))
             result.written += 1
             result.pending += proof.anchor is None
     return result
@@ -68,12 +68,13 @@ def _write_ots(finding: Finding, proof: Proof, target: bytes, result: Exported) 
     except UsageError:
         result.too_long.append(finding)
     else:
-        _write(target + OTS_SUFFIX, data)
+        write(target + OTS_SUFFIX, data)
         result.timestamps += 1
 
 
-def _provable(finding: Finding) -> bool:
-    return finding.verdict in (Verdict.UNCHANGED, Verdict.RENAMED)
+def is_provable(finding: Finding) -> bool:
+    """Say whether the record that was stamped is in hand, however it is written now."""
+    return finding.verdict in STANDING
 
 
 def _targets(findings: list[Finding], directory: Path | None) -> Iterator[tuple[Finding, bytes]]:
@@ -87,7 +88,7 @@ def _targets(findings: list[Finding], directory: Path | None) -> Iterator[tuple[
         yield finding, os.path.join(os.fsencode(directory), os.path.relpath(finding.path, common))
 
 
-def _write(target: bytes, data: bytes) -> None:
+def write(target: bytes, data: bytes) -> None:
     """Write a proof whole or not at all; it can be exported again, so it is not forced to the disk."""
     folder = os.path.dirname(target)
     temporary = os.path.join(folder, DRAFT + os.urandom(8).hex().encode() + PROOF_SUFFIX)  # a long name leaves no room

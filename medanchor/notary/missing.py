@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from medanchor.notary.examine import STANDING, Finding, Known, Run, Verdict
+from medanchor.notary.examine import STANDING, Finding, Known, Run, Verdict, latest
 from medanchor.records.walk import is_gone, is_proof
 from medanchor.vault.bundles import Place, folders_below
 from medanchor.vault.store import Store
@@ -47,10 +47,8 @@ def _moved(found: Sequence[Finding | Run]) -> tuple[Counter[bytes | None], set[b
 
 def _all_met(store: Store, container: bytes, met: set[Place | None]) -> bool:
     """Say whether everything that was last stamped inside a container is among `met`."""
-    inside = Known(store, os.path.join(container, b""))
-    newest = [inside.versions(name)[-1][1] for name in inside.names()]
-    last = max((place.entry for place in newest), default=0)
-    return bool(newest) and met.issuperset(place for place in newest if place.entry == last)
+    newest = latest(Known(store, os.path.join(container, b"")))
+    return bool(newest) and met.issuperset(newest.values())
 
 
 def _names_in_hand(found: Iterable[Finding | Run]) -> dict[bytes, set[bytes]]:

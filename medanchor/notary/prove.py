@@ -7,10 +7,11 @@ from medanchor.chain.source import Chain
 from medanchor.core.hashes import Hash
 from medanchor.core.merkle import inclusion_path
 from medanchor.core.proof import MAX_SUCCESSORS, Anchor, Position, Proof
+from medanchor.core.statement import parse_envelope
 from medanchor.core.verify import Trust, TrustLevel, Witness
 from medanchor.errors import PendingError, VaultError
 from medanchor.notary.standing import covering
-from medanchor.vault.anchors import AnchorRow, list_anchors, list_signers
+from medanchor.vault.anchors import AnchorRow, SignerRow, list_anchors, list_signers
 from medanchor.vault.bundles import BundleReader, Place
 from medanchor.vault.store import Store
 from medanchor.vault.tiles import LEVEL, RECORDS_PER_TILE
@@ -61,6 +62,10 @@ class Prover:
     def bundle(self, entry: int) -> BundleReader:
         """Return the reader of the bundle at `entry`, the one that proofs are made with. Raises VaultError."""
         return self._shared(entry)[0]
+
+    def signer(self, entry: int) -> SignerRow:
+        """Return whose key signed the entry. Raises VaultError."""
+        return self._signers[parse_envelope(self._shared(entry)[1].envelope).key_id]
 
     def why_pending(self, entry: int) -> PendingError:
         """Return what to say about an entry that no anchor covers: not yet, not any more, or soon."""

@@ -8,7 +8,7 @@ from itertools import chain, islice
 from medanchor.core.commitment import COMPONENTS, Content, Kind, Record
 from medanchor.core.hashes import Hash
 from medanchor.core.ladder import ABSENT, RUNGS, Likeness, Rung, compare
-from medanchor.notary.examine import STANDING, Finding, Known, Run, Verdict
+from medanchor.notary.examine import STANDING, Finding, Known, Run, Verdict, latest
 from medanchor.records.detect import Reading
 from medanchor.records.stream import Whole, read_file
 from medanchor.vault.bundles import Place
@@ -121,14 +121,11 @@ class Inside:
         self._container = container
         self._names: dict[bytes, Place] = {}
         self._by: dict[Hash, list[Place]] = {}
-        known = Known(store, os.path.join(container, b""))
-        newest = {name: known.versions(name)[-1][1] for name in known.names()}
-        last = max((place.entry for place in newest.values()), default=0)
+        newest = latest(Known(store, os.path.join(container, b"")))
         for name, place in sorted(newest.items(), key=lambda item: item[1], reverse=True):
-            if place.entry == last:
-                self._names[name] = place
-                for digest in _told_by(search.record(place).content):
-                    self._by.setdefault(digest, []).append(place)
+            self._names[name] = place
+            for digest in _told_by(search.record(place).content):
+                self._by.setdefault(digest, []).append(place)
 
     def near(self, content: Content) -> Iterator[Place]:
         """Return which records `content` may be: one for each part that tells it, of those that were not met yet."""

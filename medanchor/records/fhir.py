@@ -136,14 +136,14 @@ def _meta(meta: Json) -> bytes:
 
 # -- the short cut and the exact way -----------------------------------------------------------------------------------
 
-_plain = re.compile(rb"(?!-0(?:\.0)?[,}]|-?0\.00000)-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]*[1-9]|(\.0))?[,}]").match
+_PLAIN = re.compile(rb"(?!-0(?:\.0)?[,}\]]|-?0\.00000)-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]*[1-9]|(\.0))?[,}\]]")
 """A number that orjson and the lexical form spell alike, and RFC 8785 too, but for the one group."""
 
 _SHAPE = bytes.maketrans(b"0123456789-[", b"00000000000,")
 """Once all digits are zeros, a number begins at `":0` in an object and at `,0` in an array: twice as fast to find as
 any digit. Both may stand in a string too; then the exact way is gone for nothing."""
 
-_in_array = re.compile(b",0").search
+_IN_ARRAY = re.compile(b",0")
 
 _WHOLE = re.compile(rb'(":-?[0-9]+)\.0(?=[,}])')
 
@@ -174,15 +174,23 @@ def _short_cut(data: bytes) -> tuple[Json, Numeric] | None:
 def _has_point_zero(form: bytes) -> bool | None:
     """Say whether a number in what orjson wrote ends with `.0`; None if one may be spelled in a rarer way."""
     shape = form.translate(_SHAPE)
-    if _in_array(shape) or not (form.isascii() or not NOT_BASIC.search(form)):
+    if _IN_ARRAY.search(shape) and not _all_plain(form, shape):
+        return None
+    if not form.isascii() and NOT_BASIC.search(form):
         return None
     found, at = False, len(shape)
     while (at := shape.rfind(b'":0', 0, at)) >= 0:  # from the end: it is found twice as fast by its first byte
-        number = _plain(form, at + 2)
+        number = _PLAIN.match(form, at + 2)
         if number is None:
             return None
         found = found or number[1] is not None
     return found
+
+
+def _all_plain(form: bytes, shape: bytes) -> bool:
+    """Say whether all numbers in arrays are plain, none with `.0`."""
+    numbers = (_PLAIN.match(form, start.end() - 1) for start in _IN_ARRAY.finditer(shape))
+    return all(number is not None and number[1] is None for number in numbers)
 
 
 def _same(_data: Resource, _form: bytes, digest: bytes) -> bytes:

@@ -7,7 +7,6 @@ recursion, is read once more by a textbook reader without recursion: that one is
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NoReturn, TypeAlias, Union
 
 import orjson
@@ -22,11 +21,16 @@ MAX_ZEROS = 1 << 24
 BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True)
 class Number:
-    """A number as its plain decimal form: no exponent, trailing zeros kept, no minus before zero."""
+    """A number as its plain decimal form: no exponent, trailing zeros kept, no minus before zero.
 
-    lexical: str
+    No dataclass, as orjson would write the fields of one and never ask us.
+    """
+
+    __slots__ = ("lexical",)
+
+    def __init__(self, lexical: str) -> None:
+        self.lexical = lexical
 
 
 Json: TypeAlias = Union[dict[str, "Json"], list["Json"], str, bool, Number, None]  # noqa: UP007 - it names itself
@@ -181,7 +185,8 @@ class _Reader:
         if token in {"{", "["}:
             if len(self._open) == MAX_DEPTH:
                 self._fail(f"it is nested deeper than {MAX_DEPTH} levels")
-            container: dict[str, Json] | list[Json] = [] if token == "[" else {}
+            is_array = token == "["  # noqa: S105 - no password
+            container: dict[str, Json] | list[Json] = [] if is_array else {}
             self._open.append(container)
             put(container)
         elif token in _LITERALS:

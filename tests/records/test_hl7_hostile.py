@@ -77,7 +77,7 @@ def test_the_line_is_told_whatever_ends_lines(end):
 
 def test_text_with_line_ends_in_it_is_refused_and_not_taken_for_segments():
     with pytest.raises(MalformedRecordError, match="no segment, line 6"):
-        hl7.read(MDM.replace(b"No fever.~", b"No fever.\n")))
+        hl7.read(MDM.replace(b"No fever.~", b"No fever.\n"))
 
 
 # -- more than is read ------------------------------------------------------------------------------------------------
