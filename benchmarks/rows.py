@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks import data
 from benchmarks.chains import long_chain
+from benchmarks.clinical import clinical
 from benchmarks.measure import Pair, Run, command, in_turn, peak_memory, task
 from benchmarks.nodes import loopback_node
 
@@ -255,4 +256,5 @@ ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "million": million,
     "headers": header_chain,
     "network": network,
+    "clinical": clinical,
 }

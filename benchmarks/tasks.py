@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 Work = Callable[[], object]
@@ -186,6 +187,45 @@ def verify_opentimestamps(proofs: str) -> Work:
             for digest, attestation in detached.timestamp.all_attestations():
                 if isinstance(attestation, BitcoinBlockHeaderAttestation):
                     attestation.verify_against_blockheader(digest, header)
+
+    return work
+
+
+def canonical_rfc8785(path: str, count: str) -> Work:
+    """The `rfc8785` package: parse so many lines of NDJSON and write each in its canonical form, in one process."""
+    import json
+
+    import rfc8785
+
+    with Path(path).open("rb") as file:
+        lines = list(islice(file, int(count)))
+
+    def work() -> None:
+        for line in lines:
+            rfc8785.dumps(json.loads(line))
+
+    return work
+
+
+def components_medanchor(path: str, count: str) -> Work:
+    """All five components of so many lines of NDJSON, in one process."""
+    from medanchor.records.fhir import read_lines
+
+    with Path(path).open("rb") as file:
+        block = b"".join(islice(file, int(count)))
+    return lambda: read_lines(block, 1)
+
+
+def read_documents(*paths: str) -> Work:
+    """Read each file as what it is, in one process; the readers are imported before."""
+    from medanchor.records.detect import read
+
+    documents = [Path(path).read_bytes() for path in paths]
+    read(documents[0])
+
+    def work() -> None:
+        for data in documents:
+            read(data)
 
     return work
 

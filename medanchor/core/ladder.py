@@ -1,4 +1,4 @@
-"""How like a record in hand is to the one that was stamped: the ladder of verdicts (docs/format.md, section 11).
+"""How like a record in hand is to the one that was stamped: the ladder of verdicts (docs/format.md, section 12).
 
 A document that a server stored and gave back is rarely the same bytes. Its parts tell whether it was only written anew,
 and if not, what differs. Pure: digests in, verdict out.

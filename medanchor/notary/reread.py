@@ -76,7 +76,7 @@ class Reader:
         gone = list(stamped.missing())
         if own.place is None:
             yield from inside if len(unlike) < len(inside) else [own]
-        elif unlike or gone or whole.document.content.kind != Kind.BYTES:
+        elif unlike or gone or len(inside) != stamped.count or whole.document.content.kind != Kind.BYTES:
             yield own._replace(inside=len(inside))
             yield from (*unlike, *gone)
         else:
@@ -126,6 +126,11 @@ class Inside:
             self._names[name] = place
             for digest in _told_by(search.record(place).content):
                 self._by.setdefault(digest, []).append(place)
+
+    @property
+    def count(self) -> int:
+        """How many records that was: one that is there twice now was added."""
+        return len(self._names)
 
     def near(self, content: Content) -> Iterator[Place]:
         """Return which records `content` may be: one for each part that tells it, of those that were not met yet."""

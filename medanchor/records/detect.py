@@ -3,6 +3,7 @@
 A record that is not sound as what it seems to be is covered by its bytes alone, with a remark that says why.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -34,7 +35,6 @@ class Form(StrEnum):
 
 
 _BOM = b"\xef\xbb\xbf"
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _STARTS = frozenset(b"{ \t\r\n<MFBP\x0b\x1f\xef\xff\xfe")
 """No record of a kind but DICOM begins with another byte."""
 
@@ -52,18 +52,26 @@ def _form_of_text(head: bytes) -> Form:
     for start, form in _MAGIC.items():
         if head.startswith(start):
             return form
-    text = head.removeprefix(_BOM).lstrip(b" \t\r\n")
-    if head.startswith(_UTF_16):
-        return Form.XML if "<" in head[2:6].decode("utf-16-le", "replace") + head[3:5].decode("latin-1") else Form.BYTES
-    if text.startswith(b"<"):
+    if _is_utf_16_xml(head):
         return Form.XML
-    if text.startswith(b"{"):
+    text = head.removeprefix(_BOM).lstrip(b" \t\r\n")
+    if _is_binary(text, 0, _BEGINNING):
+        return Form.BYTES
+    if _is_json(text):
         return Form.NDJSON if _has_lines(text) else Form.FHIR
-    return Form.HL7 if text.startswith(_HL7_STARTS) else Form.BYTES
+    return next((form for form, begins in _TEXTS.items() if begins(text)), Form.BYTES)
 
 
-_MAGIC = {b"PK\x03\x04": Form.ZIP, b"PK\x05\x06": Form.ZIP, b"\x1f\x8b\x08": Form.GZIP, b"\x0b": Form.HL7}
-_HL7_STARTS = (b"MSH|", b"FHS|", b"BHS|", b"MSH^", b"FHS^", b"BHS^")
+_MAGIC = {b"PK\x03\x04": Form.ZIP, b"PK\x05\x06": Form.ZIP, b"\x1f\x8b\x08": Form.GZIP}
+_is_utf_16_xml = re.compile(rb"\xff\xfe<\x00|\xfe\xff\x00<").match
+_is_json = re.compile(rb'\{\s*["}]').match
+_TEXTS = {
+    Form.XML: re.compile(rb"<[A-Za-z_:?!\x80-\xff]").match,
+    Form.HL7: re.compile(rb"(?:\x0b?MSH|[FB]HS)[^A-Za-z0-9\s]").match,
+}
+_is_binary = re.compile(rb"[\x00-\x08\x0e-\x1f]").search
+_BEGINNING = 64
+"""Text has no such characters in its first 64 bytes; what is not text and begins like it nearly always does."""
 
 
 def _has_lines(text: bytes) -> bool:
@@ -91,6 +99,8 @@ def read(data: bytes, reading: Reading = Reading()) -> Document:
     try:
         return _reader(form)(data)
     except MalformedRecordError as error:
+        if form is Form.FHIR and reading.form is None and _has_lines(data):  # the first line is longer than the head
+            return read_lines(data)
         return as_bytes(sha256(data), error.message)
 
 

@@ -1,6 +1,7 @@
 """A small C-CDA of a made-up patient, other people's ways of writing XML, and where the real documents are."""
 
 import random
+import re
 from pathlib import Path
 
 from lxml import etree
@@ -83,6 +84,12 @@ def opened(data):
     return etree.tostring(tree, encoding="UTF-8")
 
 
+def requoted(data):
+    """The document with other quotes around attributes, but not in instructions, where they count."""
+    head, start, rest = data.partition(b"<ClinicalDocument")
+    return head + start + re.sub(rb'="([^"\']*)"', rb"='\1'", rest)
+
+
 def indented(data):
     tree = parsed(data)
     etree.indent(tree, space="\t")
@@ -112,7 +119,7 @@ REWRITTEN = {
     "CRLF": lambda data: data.replace(b"\n", b"\r\n"),
     "CR": lambda data: data.replace(b"\n", b"\r"),
     "attributes in another order": shuffled,
-    "other quotes": lambda data: data.replace(b"'", b"&apos;").replace(b'"', b"'"),
+    "other quotes": requoted,
     "empty elements opened": opened,
     "empty elements closed": lambda data: etree.tostring(parsed(opened(data)), encoding="UTF-8"),
     "CDATA": in_cdata,
