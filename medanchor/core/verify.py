@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
 
-from medanchor.core.commitment import Content, TreeHead, payload
+from medanchor.core.commitment import Content, Kind, TreeHead, payload
 from medanchor.core.hashes import Hash
 from medanchor.core.header import (
     Header,
@@ -138,8 +138,14 @@ def check_content(proof: Proof, found: Content, accepted: frozenset[str] = froze
     likeness = compare(proof.record.content, found)
     if likeness.within(accepted):
         return likeness
-    if not likeness.parts:
+    if proof.record.kind == Kind.BYTES:
         check_record(proof, found.raw)
+    if not likeness.parts:
+        raise VerificationError(
+            "the record does not match the proof: what it says was changed, not only how it is written",
+            step=Step.RECORD,
+            hint="was the record edited after it was stamped, or is this the proof of another record?",
+        )
     raise VerificationError(
         f"{likeness.rung}: not as in the record that was stamped: {', '.join(likeness.parts)}",
         step=Step.RECORD,
