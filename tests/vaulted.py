@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from medanchor.core.commitment import COMPONENTS, Content, Kind
 from medanchor.core.hashes import Hash, sha256
 from medanchor.core.header import Network
 from medanchor.core.merkle import node_hash
@@ -46,6 +47,30 @@ def in_hand(records: dict[bytes, bytes], folder: bytes = FOLDER) -> Hashed:
 
 def numbered(count: int, start: int = 0) -> dict[bytes, bytes]:
     return {b"record-%06d.json" % number: b"content %d" % number for number in range(start, start + count)}
+
+
+def read_as(kind: int, content: bytes, **parts: Hash) -> Content:
+    """A record of any kind that was read: each part has a digest of its own, but those that are given."""
+    digests = {name: sha256(b"%s of %s" % (name.encode(), content)) for name in COMPONENTS[kind]} | parts
+    return Content(kind, sha256(content), tuple(digests.values()))
+
+
+def in_hand_read(records: dict[bytes, Content], folder: bytes = FOLDER) -> Hashed:
+    """Records as they come from reading: name → what they are. A container's folder ends in a slash."""
+    contents = list(records.values())
+    return Hashed(
+        folder,
+        list(records),
+        b"".join(content.raw for content in contents),
+        bytes(content.kind for content in contents) if any(content.kind for content in contents) else b"",
+        b"".join(part for content in contents for part in content.components),
+    )
+
+
+def mixed(count: int, start: int = 0) -> dict[bytes, Content]:
+    """Records of all kinds in turn."""
+    kinds = list(Kind)
+    return {b"%06d" % number: read_as(kinds[number % 5], b"%d" % number) for number in range(start, start + count)}
 
 
 def put(store: Store, *collected: Hashed, signer=None, meaning="authorship", again=False, follows=()):

@@ -70,7 +70,8 @@ def archive(
     numbers = (it["here"], it["count"], it["size"], it["start"])
     if wide:
         record = pack("<4sQ2H2L4Q", b"PK\6\6", it.get("length", 44), 45, 45, 0, 0, *numbers)
-        record += pack("<4sLQL", b"PK\6\7", 0, it.get("at", start + len(lines)), 1)
+        parts = it.get("part", 0), it.get("parts", 1)
+        record += pack("<4sLQL", b"PK\6\7", parts[0], it.get("at", start + len(lines)), parts[1])
         numbers = it.get("narrow", (SHORT_FULL, SHORT_FULL, FULL, FULL))
     else:
         record = b""

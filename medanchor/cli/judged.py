@@ -36,6 +36,8 @@ class Judged(NamedTuple):
         """Whether nothing was found wanting in the record itself; its evidence may be."""
         if isinstance(self.found, Run):
             return True
+        if self.found.added:
+            return False
         accepted = bool(self.found.parts) and self.exit_code != VerificationError.exit_code
         return self.bundle is not None and (self.found.verdict in STANDING or accepted)
 
@@ -55,10 +57,9 @@ def judged_lines(judged: list[Judged], problems: list[Problem]) -> Iterator[str]
     for item in judged:
         if isinstance(item.found, Run):
             continue
-        if item.found.verdict is not Verdict.UNCHANGED:
-            if not (item.found.within and item.found.verdict is Verdict.SAME_CONTENT):
-                yield _difference(item.found, item.bundle) + (", accepted" if item.found.parts and item.stands else "")
-        elif item.found.later is not None:
+        if not _goes_without_saying(item.found):
+            yield _difference(item.found, item.bundle) + (", accepted" if item.found.parts and item.stands else "")
+        if item.found.later is not None:
             yield _earlier(item.found, alone=len(judged) == 1)
     yield from problem_lines(problems)
 
@@ -97,7 +98,7 @@ UNCHANGED = "unchanged"
 def _how(item: Judged) -> str:
     likeness = item.likeness
     if likeness.parts:
-        return f"accepted that differ in {parts_words(likeness.parts)}"
+        return f"accepted despite a difference in {' and '.join(likeness.parts)}"
     return UNCHANGED if likeness.rung is Rung.EXACT else "written anew, the same in content"
 
 
@@ -129,12 +130,21 @@ def _why_not(bundle: BundleVerdict) -> str:
     return f"NOT VERIFIED: {failure.message}" if failure else "not verified"
 
 
+def _goes_without_saying(finding: Finding) -> bool:
+    """Say whether a record has no line of its own: it is as it was stamped, or only written anew inside another one."""
+    same = finding.verdict is Verdict.UNCHANGED or (finding.within and finding.verdict is Verdict.SAME_CONTENT)
+    return same and not finding.added
+
+
 def _difference(finding: Finding, bundle: BundleVerdict | None) -> str:
     """Return the line for a record that is not simply as it was stamped."""
     name = name_of(finding.path)
     if bundle is None:
-        return f"never stamped: {name}"
+        regrouped = finding.verdict is Verdict.REGROUPED
+        return f"mind: never stamped itself, only what is in it: {name}" if regrouped else f"never stamped: {name}"
     entry = f"{_stamped(bundle)} (entry {bundle.entry})"
+    if finding.added:
+        return f"ADDED since the file around it was stamped: {name}: a record like it was {entry}"
     if finding.verdict is Verdict.MISSING:
         return f"MISSING, was {entry}: {name}"
     if finding.verdict is Verdict.RENAMED:

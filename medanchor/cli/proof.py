@@ -93,8 +93,8 @@ def export(
             raise UsageError("--self-contained takes headers from the chain, which is not here", hint="leave it out")
         prover = Prover(store, known, with_all_successors(open_chain(store)) if self_contained else None)
         try:
-            exported = export_proofs(prover, findings, output, replace=force, ots=ots)
-            provenances = _export_provenances(store, prover, findings, output, force) if fhir and output else 0
+            made = _provenances(store, prover, findings, output) if fhir and output else {}
+            exported = export_proofs(prover, findings, output, replace=force, ots=ots, also=made)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise UsageError(f"cannot write the proofs: {reason}", hint="name another folder with --output") from None
@@ -103,8 +103,8 @@ def export(
         fields |= {"ots": exported.timestamps, "too_long_for_ots": len(exported.too_long)}
     lines = list(_lines(exported, problems, ots=ots))
     if fhir:
-        fields |= {"provenances": provenances}
-        lines.insert(1, f"{plural(provenances, 'FHIR Provenance')} written")
+        fields |= {"provenances": len(made)}
+        lines.insert(1, f"{plural(len(made), 'FHIR Provenance')} written")
     out.result(*lines, **fields, problems=problem_fields(problems, out))
     _fail(exported, problems, out)
     if ots:
@@ -121,12 +121,10 @@ def _with_inside(store: "Store", findings: "list[Finding]") -> "Iterator[Finding
             yield from inside(store, finding)
 
 
-def _export_provenances(
-    store: "Store", prover: "Prover", findings: "list[Finding]", directory: Path, force: bool
-) -> int:
-    from medanchor.notary.provenances import export_provenances
+def _provenances(store: "Store", prover: "Prover", findings: "list[Finding]", directory: Path) -> dict[bytes, bytes]:
+    from medanchor.notary.provenances import provenances
 
-    return export_provenances(store, prover, findings, directory, replace=force)
+    return provenances(store, prover, findings, directory)
 
 
 def _ask_chain(store: "Store", entries: list[int], out: Output) -> "dict[int, Witness]":
@@ -141,12 +139,13 @@ def _ask_chain(store: "Store", entries: list[int], out: Output) -> "dict[int, Wi
 
 
 def _find(store: "Store", paths: list[bytes], follow: bool, out: Output) -> "tuple[list[Finding], list[Problem]]":
-    from medanchor.notary.examine import each, examine
+    from medanchor.notary.examine import Verdict, each, examine
     from medanchor.notary.reread import reread
     from medanchor.records.detect import Reading
 
     hashed, problems = collect(paths, out, follow=follow, vault=store.directory)
-    return list(each(reread(store, examine(store, hashed), Reading()))), problems
+    found = each(reread(store, examine(store, hashed), Reading()))
+    return [finding for finding in found if finding.verdict is not Verdict.REGROUPED], problems
 
 
 def _lines(exported: "Exported", problems: "list[Problem]", *, ots: bool) -> Iterator[str]:

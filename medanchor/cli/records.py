@@ -3,8 +3,10 @@
 import os
 import stat
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,18 +76,46 @@ def any_unreadable(problems: "list[Problem]") -> bool:
     return any(problem.severity is Severity.UNREADABLE for problem in problems)
 
 
-def problem_lines(problems: "list[Problem]") -> Iterator[str]:
-    """Return a line for each path that gave no record."""
-    return (f"{problem.severity.value}: {name_of(problem.path)}: {problem.reason}" for problem in problems)
+MOST_REMARKS = 20
+"""So many remarks on records are shown: one broken export may give a million of them."""
+
+
+def problem_lines(problems: "list[Problem]", *, every: bool = False) -> Iterator[str]:
+    """Return a line for each path that gave no record, and for the first remarks on records, or for `every` one."""
+    from medanchor.records.walk import Severity
+
+    shown = _shown(problems, every)
+    for problem in shown:
+        told = "only its bytes are covered" if problem.severity is Severity.BYTES_ONLY else problem.severity.value
+        yield f"{told}: {name_of(problem.path)}: {problem.reason}"
+    if hidden := len(problems) - len(shown):
+        yield f"and {hidden:,} more such remarks on records: --verbose shows each"
 
 
 def problem_fields(problems: "list[Problem]", out: Output) -> list[dict[str, str]]:
-    """Return the JSON of what gave no record; with names only if they were asked for."""
+    """Return the JSON of what has a line; with names, and every one, only if that was asked for."""
     return [
         {"reason": problem.reason, "severity": problem.severity.value}
         | ({"path": name_of(problem.path)} if out.verbose else {})
-        for problem in problems
+        for problem in _shown(problems, out.verbose)
     ]
+
+
+def remark_counts(problems: "list[Problem]") -> dict[str, object]:
+    """Return the JSON of how many records are covered by their bytes only, and how many other remarks there are."""
+    from medanchor.records.walk import Severity
+
+    counts = Counter(problem.severity for problem in problems)
+    return {"bytes_only": counts[Severity.BYTES_ONLY], "remarks": counts[Severity.NOTED]}
+
+
+def _shown(problems: "list[Problem]", every: bool) -> "list[Problem]":
+    """Return all that gave no record and the first remarks, in their order; all `problems` if `every` one is wanted."""
+    from medanchor.records.walk import Severity
+
+    remarks = (problem for problem in problems if problem.severity in (Severity.BYTES_ONLY, Severity.NOTED))
+    hidden = set() if every else set(map(id, islice(remarks, MOST_REMARKS, None)))
+    return [problem for problem in problems if id(problem) not in hidden]
 
 
 def read_list(path: Path) -> list[bytes]:

@@ -27,6 +27,7 @@ from medanchor.cli.records import (
     problem_lines,
     read_list,
     reading_as,
+    remark_counts,
     stdin_content,
 )
 from medanchor.cli.words import person
@@ -118,7 +119,8 @@ def _stamp(
     result = stamp_records(store, signer, collected, request, os.urandom)
     fields = _fields(result, request, signer, problems, out)
     if not out.json:
-        out.result(*_lines(result, request, signer, problems, anchored=anchor))
+        lines = _lines(result, request, signer, anchored=anchor)
+        out.result(*lines, *problem_lines(problems, every=out.verbose))
     if anchor:
         fields |= _anchor(store, fields, out)
     if out.json:
@@ -215,9 +217,7 @@ def _digest(text: str) -> bytes:
         raise UsageError("expected --digest to be a SHA-256 of 64 hex digits", hint="as sha256sum prints it") from None
 
 
-def _lines(
-    result: "StampResult", request: "StampRequest", signer: "Signer", problems: list["Problem"], *, anchored: bool
-) -> Iterator[str]:
+def _lines(result: "StampResult", request: "StampRequest", signer: "Signer", *, anchored: bool) -> Iterator[str]:
     holder = person(signer.label, signer.role)
     if result.entry is not None:
         waiting = "" if anchored else ", waiting for the next 'medanchor anchor'"
@@ -227,7 +227,6 @@ def _lines(
         yield "nothing new to stamp"
     if result.unchanged:
         yield f"{plural(result.unchanged, 'record')} stamped before and unchanged: skipped (--again stamps them anyway)"
-    yield from problem_lines(problems)
 
 
 def _fields(
@@ -241,6 +240,7 @@ def _fields(
         "meaning": request.meaning,
         "time": request.time,
         "signer": {"name": signer.label, "role": signer.role},
+        **remark_counts(problems),
         "problems": problem_fields(problems, out),
     }
 
@@ -262,10 +262,11 @@ def _tell_dry_run(
     lines = [f"would stamp {plural(new, 'record')} as {request.meaning}, and skip {total - new:,} unchanged"]
     out.result(
         *lines,
-        *problem_lines(problems),
+        *problem_lines(problems, every=out.verbose),
         dry_run=True,
         records=new,
         unchanged=total - new,
+        **remark_counts(problems),
         problems=problem_fields(problems, out),
     )
 

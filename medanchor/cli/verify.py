@@ -191,15 +191,13 @@ def _attest(record: str, data: bytes, given: Given, out: Output) -> "tuple[Attes
 def _likeness(record: str, proof: "Proof", given: Given) -> "tuple[Likeness, bytes | None]":
     """Step 1 for the record in hand, or for the one inside it that is most like the proof's, which is named.
 
-    A record is not read again where the proof covers bytes alone. Raises VerificationError.
+    A file is not read for more than its bytes where the proof covers no more. Raises VerificationError.
     """
     from medanchor.core.commitment import Content, Kind
     from medanchor.core.verify import check_content
 
-    if proof.record.kind == Kind.BYTES:
-        raw = record_digest(record)
-        if raw == proof.record.raw or record == "-":
-            return check_content(proof, Content(Kind.BYTES, raw)), None
+    if proof.record.kind == Kind.BYTES and record != "-" and record_digest(record) == proof.record.raw:
+        return check_content(proof, Content(Kind.BYTES, proof.record.raw)), None
     content, within = record_content(record, given.reading).most_like(proof.record.content)
     return check_content(proof, content, given.accepted), within
 

@@ -88,7 +88,7 @@ def _contradiction(judged: list[Judged], out: Output) -> VerificationError:
     total = sum(item.records for item in judged)
     message = f"expected {plural(total, 'record')} as stamped, found {unlike:,} changed or missing"
     parts = sorted({part for item in judged if not item.stands for part in item.likeness.parts})
-    accept = f"; where a reviewer finds that harmless: --accept {','.join(parts)}" if parts else ""
+    accept = f" If a reviewer finds that harmless: --accept {','.join(parts)}" if parts else ""
     hint = f"{out.see()}; edited, moved or deleted after the stamp?{accept}"
     return VerificationError(message, step=Step.RECORD, hint=hint)
 
@@ -124,7 +124,7 @@ def _judge_all(examiner: Examiner, found: Iterable[Finding | Run], accepted: fro
 def _judge(examiner: Examiner, finding: Finding, accepted: frozenset[str]) -> Judged:
     """Return `finding` with the verdict on the bundle its record stands in."""
     if finding.place is None:
-        return Judged(finding, None, UnknownRecordError.exit_code)
+        return Judged(finding, None, 0 if finding.verdict is Verdict.REGROUPED else UnknownRecordError.exit_code)
     bundle = examiner.bundle(finding.place.entry)
     if not finding.stands(accepted):
         return Judged(finding, bundle, VerificationError.exit_code)
@@ -162,6 +162,8 @@ def _record_fields(finding: Finding, code: int, typed: dict[bytes, str], out: Ou
         fields["differing"] = list(finding.parts)
     if finding.inside:
         fields["inside"] = finding.inside
+    if finding.added:
+        fields["added"] = True
     if finding.place:
         fields |= {"entry": finding.place.entry, "index": finding.place.leaf}
     if finding.later is not None:

@@ -63,9 +63,11 @@ def compare(stamped: Content, found: Content) -> Likeness:
 
 def _judge_fhir(unlike: set[str], found: Content) -> Likeness:
     parts = tuple(name for name in ("narrative", "meta", "id") if name in unlike)
+    if "numeric" in unlike:
+        return Likeness(Rung.CHANGED)
     if "data" not in unlike:
-        return Likeness(Rung.SAME_DATA, parts) if parts else Likeness(Rung.CHANGED)
-    if "numeric" in unlike or found.components[-1] == ABSENT:
+        return Likeness(Rung.SAME_DATA, parts)
+    if found.components[-1] == ABSENT:  # nobody knows whether their numbers are equal
         return Likeness(Rung.CHANGED)
     return Likeness(Rung.SAME_DATA if parts else Rung.SAME_VALUES, (PRECISION, *parts))
 

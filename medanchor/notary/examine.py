@@ -15,6 +15,7 @@ from medanchor.core.statement import Statement, parse_envelope
 from medanchor.core.verify import Attestation, Witness, verify
 from medanchor.errors import PendingError, Step, VerificationError
 from medanchor.notary.prove import Prover, trust_for
+from medanchor.notary.stamp import PIPED
 from medanchor.records.digest import Hashed
 from medanchor.vault.bundles import Place, stamped_in
 from medanchor.vault.followers import Follower, followers
@@ -24,7 +25,10 @@ from medanchor.vault.tiles import LEVEL
 
 
 class Verdict(StrEnum):
-    """What a record in hand is to the vault."""
+    """What a record in hand is to the vault.
+
+    REGROUPED is a container that was never stamped itself, while records inside it were: each has its own verdict.
+    """
 
     UNCHANGED = "unchanged"
     RENAMED = "renamed"
@@ -34,6 +38,7 @@ class Verdict(StrEnum):
     CHANGED = "changed"
     MISSING = "missing"
     UNKNOWN = "unknown"
+    REGROUPED = "regrouped"
 
 
 STANDING = frozenset({Verdict.UNCHANGED, Verdict.RENAMED, Verdict.SAME_CONTENT})
@@ -46,7 +51,7 @@ class Finding(NamedTuple):
     `stamped_as` is the path it was stamped under, where that is another one; `later` the entry of a later version of
     the same path, where the bytes in hand are an earlier one; `raw` the digest of a renamed record; `parts` are what
     differs, by name, where not all does; `inside` is how many records in it were judged with it; `within`
-    tells that it lies in another one.
+    tells that it lies in another one, and `added` that it was not there when that one was stamped.
     """
 
     path: bytes
@@ -58,9 +63,12 @@ class Finding(NamedTuple):
     parts: tuple[str, ...] = ()
     inside: int = 0
     within: bool = False
+    added: bool = False
 
     def stands(self, accepted: frozenset[str] = frozenset()) -> bool:
         """Say whether what was stamped is in hand still, or differs in nothing but what a reviewer `accepted`."""
+        if self.added:
+            return False
         return self.verdict in STANDING or (bool(self.parts) and accepted.issuperset(self.parts))
 
 
@@ -124,10 +132,11 @@ class Known:
 
 
 def inside(store: Store, container: Finding) -> Iterator[Finding]:
-    """Return the records that were stamped inside a container that stands, as it was stamped last, in order."""
-    path = container.stamped_as or container.path
-    newest = latest(Known(store, os.path.join(path, b"")))
-    for name, place in sorted(newest.items(), key=lambda item: item[1]):
+    """Return the records that were stamped inside a container that stands, with the version of it in hand, in order."""
+    path = (container.path if container.stamped_as is None else container.stamped_as) or PIPED
+    known, entry = Known(store, os.path.join(path, b"")), container.place.entry if container.place else None
+    found = ((place, name) for name in known.names() for _, place in known.versions(name) if place.entry == entry)
+    for place, name in sorted(found):
         yield Finding(os.path.join(container.path, name), Verdict.UNCHANGED, place, within=True)
 
 

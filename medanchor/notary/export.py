@@ -3,9 +3,10 @@
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from medanchor.core.proof import Proof, serialise_proof
 from medanchor.errors import UsageError
@@ -34,20 +35,31 @@ class Exported:
 
 
 def export(
-    prover: Prover, findings: list[Finding], directory: Path | None, *, replace: bool, ots: bool = False
+    prover: Prover,
+    findings: list[Finding],
+    directory: Path | None,
+    *,
+    replace: bool,
+    ots: bool = False,
+    also: Mapping[bytes, bytes] = MappingProxyType({}),
 ) -> Exported:
     """Write the proof of each record in `findings` that is as it was stamped; beside it, or in `directory`.
 
     With `ots`, each that is anchored also as an OpenTimestamps file, named as its own client looks for it. Records of
     one name from different folders keep apart in `directory`: the part of their paths that differs becomes folders.
-    Raises UsageError, before anything is written, if a proof is there already and `replace` is not set.
+    The files `also` (path → content) are written with them. Raises UsageError, before anything is written, if one of
+    all these is there already and `replace` is not set, or cannot be there.
     """
     result = Exported(unproved=[finding for finding in findings if not is_provable(finding)])
     targets = list(_targets([finding for finding in findings if is_provable(finding)], directory))
     suffixes = (PROOF_SUFFIX, OTS_SUFFIX) if ots else (PROOF_SUFFIX,)
-    if not replace and (there := sum(os.path.lexists(target + suffix) for _, target in targets for suffix in suffixes)):
+    files = [*also, *(target + suffix for _, target in targets for suffix in suffixes)]
+    if not replace and (there := sum(map(os.path.lexists, files))):
         raise UsageError(f"{there:,} of these proofs are there already", hint="replace them with --force")
-    for folder in {os.path.dirname(target) for _, target in targets}:
+    folders = set(map(os.path.dirname, files))
+    if any(map(_is_in_the_way_of, folders)):
+        raise UsageError("a file has the name of a folder for these proofs", hint="name another one with --output")
+    for folder in folders:
         private.sweep(Path(os.fsdecode(folder)))
     for finding, target in targets:
         if finding.place is not None:
@@ -57,6 +69,8 @@ def export(
             write(target + PROOF_SUFFIX, serialise_proof(proof))
             result.written += 1
             result.pending += proof.anchor is None
+    for target, content in also.items():
+        write(target, content)
     return result
 
 
@@ -105,6 +119,13 @@ def write(target: bytes, data: bytes) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def _is_in_the_way_of(folder: bytes) -> bool:
+    """Say whether `folder` cannot be made, as what is called so, or like one above it, is no folder."""
+    while folder and not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    return bool(folder) and not os.path.isdir(folder)
 
 
 def _create(path: bytes) -> int:

@@ -3,10 +3,13 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
+from medanchor.core.hashes import Hash
 from medanchor.notary.examine import STANDING, Finding, Known, Run, Verdict, latest
 from medanchor.records.walk import is_gone, is_proof
 from medanchor.vault.bundles import Place, folders_below
+from medanchor.vault.search import Search
 from medanchor.vault.store import Store
 
 
@@ -17,7 +20,8 @@ def missing(store: Store, folder: bytes, found: Sequence[Finding | Run], unreada
     Nor is a container all of whose records turned up.
     """
     present = _names_in_hand(found)
-    moved, elsewhere, met = _moved(found)
+    moved, elsewhere = _moved(found)
+    regrouped = Regrouped(store, found)
     result = []
     for below in folders_below(store, folder):
         known = Known(store, below)
@@ -30,25 +34,49 @@ def missing(store: Store, folder: bytes, found: Sequence[Finding | Run], unreada
             raw, place = known.versions(name)[-1]
             if moved[raw]:
                 moved[raw] -= 1
-            elif path not in elsewhere and not (met and _all_met(store, path, met)):
+            elif path not in elsewhere and not regrouped.holds(path):
                 result.append(Finding(path, Verdict.MISSING, place))
     return result
 
 
-def _moved(found: Sequence[Finding | Run]) -> tuple[Counter[bytes | None], set[bytes | None], set[Place | None]]:
-    """Return what turned up elsewhere: raw digests, paths of what was written anew, places of what is in containers."""
+def _moved(found: Sequence[Finding | Run]) -> tuple[Counter[bytes | None], set[bytes | None]]:
+    """Return what turned up elsewhere: raw digests, and paths of what was written anew."""
     findings = [item for item in found if isinstance(item, Finding) and item.verdict in STANDING]
     return (
         Counter(item.raw for item in findings if item.verdict is Verdict.RENAMED),
         {item.stamped_as for item in findings if not item.within and item.verdict is Verdict.SAME_CONTENT},
-        {item.place for item in findings if item.within},
     )
 
 
-def _all_met(store: Store, container: bytes, met: set[Place | None]) -> bool:
-    """Say whether everything that was last stamped inside a container is among `met`."""
-    newest = latest(Known(store, os.path.join(container, b"")))
-    return bool(newest) and met.issuperset(newest.values())
+class Regrouped:
+    """What was met in containers that were never stamped themselves, by what it says: one excuses one, as twins are."""
+
+    def __init__(self, store: Store, found: Iterable[Finding | Run]) -> None:
+        self._store = store
+        self._search = Search(store)
+        self._places = [
+            item.place
+            for item in found
+            if isinstance(item, Finding) and item.within and item.place and item.verdict in STANDING
+        ]
+
+    @cached_property
+    def _met(self) -> Counter[tuple[Hash, ...]]:
+        return Counter(map(self._says, self._places))
+
+    def _says(self, place: Place) -> tuple[Hash, ...]:
+        record = self._search.record(place)
+        return record.components or (record.raw,)
+
+    def holds(self, container: bytes) -> bool:
+        """Say whether everything that was last stamped inside a container was met and is not claimed by another one."""
+        if not self._places:
+            return False
+        inside = Counter(map(self._says, latest(Known(self._store, os.path.join(container, b""))).values()))
+        if not inside or not inside <= self._met:
+            return False
+        self._met.subtract(inside)
+        return True
 
 
 def _names_in_hand(found: Iterable[Finding | Run]) -> dict[bytes, set[bytes]]:

@@ -1,14 +1,14 @@
 """Records whose bytes nobody stamped, read again for what they say: a server may have written them anew."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, islice
 
 from medanchor.core.commitment import COMPONENTS, Content, Kind, Record
 from medanchor.core.hashes import Hash
-from medanchor.core.ladder import ABSENT, RUNGS, Likeness, Rung, compare
-from medanchor.notary.examine import STANDING, Finding, Known, Run, Verdict, latest
+from medanchor.core.ladder import ABSENT, ACCEPTABLE, RUNGS, Likeness, Rung, compare
+from medanchor.notary.examine import Finding, Known, Run, Verdict, latest
 from medanchor.records.detect import Reading
 from medanchor.records.stream import Whole, read_file
 from medanchor.vault.bundles import Place
@@ -59,34 +59,38 @@ class Reader:
         """Return the verdict on a record that was read again, and on what is inside it where that says more."""
         folder, name = os.path.split(finding.path)
         places = [place for _, place in self._known(folder).versions(name)]
-        own = self._judge(finding.path, whole.document.content, places)
+        own = _with_later(self._judge(finding.path, whole.document.content, places), places)
         if (own.verdict is not Verdict.CHANGED and own.verdict is not Verdict.UNKNOWN) or not whole.contents:
             yield own
         else:
             yield from self._judge_container(own, whole)
 
     def _judge_container(self, own: Finding, whole: Whole) -> Iterator[Finding]:
-        """Return one verdict on a container whose records are all there, or one on each that makes a difference."""
+        """Return the verdict on a container, then one on each record in it that makes a difference.
+
+        Of one that was never stamped itself, all of them: what is inside may be of many that were.
+        """
         stamped = Inside(self._store, self._search, own.path)
         inside = [
             self._judge_inside(os.path.join(own.path, name), content, stamped) for name, content in whole.inside()
         ]
         inside = [stamped.by_name(finding) for finding in inside]
-        unlike = [finding for finding in inside if finding.verdict not in STANDING]
-        gone = list(stamped.missing())
+        unlike = [finding for finding in inside if not finding.stands()]
+        own = own._replace(inside=len(inside))
         if own.place is None:
-            yield from inside if len(unlike) < len(inside) else [own]
-        elif unlike or gone or len(inside) != stamped.count or whole.document.content.kind != Kind.BYTES:
-            yield own._replace(inside=len(inside))
-            yield from (*unlike, *gone)
+            known = len(unlike) < len(inside)
+            yield from (own._replace(verdict=Verdict.REGROUPED), *inside) if known else [own._replace(inside=0)]
+        elif not stamped.places:
+            yield own._replace(inside=0)
         else:
-            yield own._replace(verdict=Verdict.SAME_CONTENT, inside=len(inside))
+            gone = list(stamped.missing())
+            is_more = gone or whole.document.content.kind != Kind.BYTES
+            yield own if is_more else _as_what_is_inside(own, unlike)
+            yield from (*unlike, *gone)
 
     def _judge_inside(self, path: bytes, content: Content, stamped: "Inside") -> Finding:
         found = self._judge(path, content, stamped.near(content))
-        if found.place:
-            stamped.met.add(found.place)
-        return found._replace(within=True)
+        return found._replace(within=True, added=stamped.is_added(found))
 
     def _judge(self, path: bytes, content: Content, places: Iterable[Place]) -> Finding:
         """Return what `content` is to the records at `places`; without any, to the record most like it anywhere."""
@@ -99,6 +103,24 @@ class Reader:
             return Finding(path, Verdict.UNKNOWN)
         place, likeness = elsewhere
         return Finding(path, VERDICTS[likeness.rung], place, path_of(self._store, place), parts=likeness.parts)
+
+
+def _with_later(finding: Finding, places: Sequence[Place]) -> Finding:
+    """Return `finding`, with the entry of a later version than the one that it is like."""
+    newest = places[-1].entry if places else None
+    earlier = finding.place is not None and newest is not None and finding.place.entry < newest
+    return finding._replace(later=newest) if earlier else finding
+
+
+def _as_what_is_inside(container: Finding, unlike: Sequence[Finding]) -> Finding:
+    """Return the verdict on a container that is nothing beside what is inside it: it differs in what that does."""
+    parts = tuple(part for part in ACCEPTABLE if any(part in finding.parts for finding in unlike))
+    if not unlike:
+        return container._replace(verdict=Verdict.SAME_CONTENT)
+    if any(not finding.parts or finding.added for finding in unlike):
+        return container
+    same_data = any(finding.verdict is not Verdict.SAME_VALUES for finding in unlike)
+    return container._replace(verdict=Verdict.SAME_DATA if same_data else Verdict.SAME_VALUES, parts=parts)
 
 
 def _best(content: Content, records: Iterable[tuple[Place, Record]]) -> tuple[Place, Likeness] | None:
@@ -119,18 +141,23 @@ class Inside:
     def __init__(self, store: Store, search: Search, container: bytes) -> None:
         self.met: set[Place] = set()
         self._container = container
+        self.places: set[Place] = set()
         self._names: dict[bytes, Place] = {}
         self._by: dict[Hash, list[Place]] = {}
         newest = latest(Known(store, os.path.join(container, b"")))
+        self.places.update(newest.values())
         for name, place in sorted(newest.items(), key=lambda item: item[1], reverse=True):
             self._names[name] = place
-            for digest in _told_by(search.record(place).content):
+            for digest in set(_told_by(search.record(place).content)):
                 self._by.setdefault(digest, []).append(place)
 
-    @property
-    def count(self) -> int:
-        """How many records that was: one that is there twice now was added."""
-        return len(self._names)
+    def is_added(self, finding: Finding) -> bool:
+        """Say whether a record that was stamped somewhere was not here, or is here once more; it is met from now on."""
+        if finding.place is None:
+            return False
+        added = bool(self.places) and (finding.place not in self.places or finding.place in self.met)
+        self.met.add(finding.place)
+        return added
 
     def near(self, content: Content) -> Iterator[Place]:
         """Return which records `content` may be: one for each part that tells it, of those that were not met yet."""

@@ -20,7 +20,7 @@ from medanchor.vault.store import Store
 from medanchor.vault.tiles import RECORDS_PER_TILE, Tile, pack
 
 PIPED = b"-"
-"""The container that was piped in has no path; what is inside it is kept under this one."""
+"""The container that was piped in has no path, the last record without one; what is inside it is kept under this."""
 
 NewSalts = Callable[[int], bytes]
 """A count of bytes → that many from the operating system's random source: one call for all salts of a tile."""
@@ -107,7 +107,10 @@ def _chosen(store: Store, signer_key: bytes, collected: Sequence[Hashed], reques
         of_folder = list(parts)
         known = _known(store, signer_key, folder, of_folder, request)
         fresh += filter(None, (_without(part, known) for part in of_folder)) if known else of_folder
-    paths = {os.path.join(hashed.folder, name) or PIPED for hashed in fresh for name in hashed.names}
+    paths = {os.path.join(hashed.folder, name) for hashed in fresh for name in hashed.names}
+    nameless = [hashed for hashed in files if not hashed.folder]
+    if nameless and nameless[-1] in fresh:
+        paths.add(PIPED)
     return [*fresh, *(hashed for hashed in collected if hashed.inside and hashed.folder[:-1] in paths)]
 
 

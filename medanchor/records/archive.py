@@ -153,7 +153,7 @@ def _inflated_member(stream: Readable, packed: bytes, inflater: "zlib._Decompres
         if block:
             yield block
         packed = inflater.unconsumed_tail
-        if not packed and len(block) < BLOCK_BYTES and not inflater.eof:  # else more may come without more input
+        if not packed and not inflater.eof:
             packed = stream.read(READ_BYTES)
             if not packed:
                 raise MalformedRecordError("the gzip file is cut short")

@@ -63,15 +63,18 @@ def _form_of_text(head: bytes) -> Form:
 
 
 _MAGIC = {b"PK\x03\x04": Form.ZIP, b"PK\x05\x06": Form.ZIP, b"\x1f\x8b\x08": Form.GZIP}
-_is_utf_16_xml = re.compile(rb"\xff\xfe<\x00|\xfe\xff\x00<").match
+_is_utf_16_xml = re.compile(rb"\xff\xfe(?:[ \t\r\n]\x00)*<\x00|\xfe\xff(?:\x00[ \t\r\n])*\x00<").match
 _is_json = re.compile(rb'\{\s*["}]').match
 _TEXTS = {
     Form.XML: re.compile(rb"<[A-Za-z_:?!\x80-\xff]").match,
     Form.HL7: re.compile(rb"(?:\x0b?MSH|[FB]HS)[^A-Za-z0-9\s]").match,
 }
-_is_binary = re.compile(rb"[\x00-\x08\x0e-\x1f]").search
+_is_binary = re.compile(rb"[\x00-\x08\x0e-\x1b\x1d-\x1f]").search
 _BEGINNING = 64
-"""Text has no such characters in its first 64 bytes; what is not text and begins like it nearly always does."""
+"""Text has no such characters in its first 64 bytes; what is not text and begins like it nearly always does.
+
+0x1c is none of them: it ends a message that came by MLLP, and one may be short.
+"""
 
 
 def _has_lines(text: bytes) -> bool:
@@ -94,7 +97,7 @@ class Reading:
 def read(data: bytes, reading: Reading = Reading()) -> Document:
     """Return what is in `data`; its bytes alone, with a remark, if it is not sound as what it seems to be."""
     form = reading.form_of(data[:HEAD])
-    if len(data) > limit_of(form):
+    if form is not Form.BYTES and len(data) > limit_of(form):
         return as_bytes(sha256(data), f"it is longer than {limit_of(form) >> 20} MiB")
     try:
         return _reader(form)(data)

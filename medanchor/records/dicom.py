@@ -146,7 +146,7 @@ def _remarks(data: bytes, meta: Meta, form: Form) -> Iterator[str]:
         yield "its file meta information has a private part"
     if form.hides:
         yield "the padding at its end is not empty"
-    if meta.transfer_syntax in _LOSSY or form.top.get(LOSSY) == b"01":
+    if meta.transfer_syntax in _LOSSY or form.top.get(LOSSY, b"").strip(b" \0") == b"01":
         yield "its pixels were compressed with loss"
     if ELSEWHERE in form.top:
         yield "its pixels are elsewhere, under an address, and not covered"

@@ -48,7 +48,7 @@ class _Listing(Form):
         """Add an element to both, as the other methods do."""
         super().element(element, value)
         if not is_left_out(element.tag, value) and not self._is_pixels(element):
-            self.found[*self._path, element.tag] = _Found(element, normal(element.vr, value))
+            self.found[*self._path, element.tag] = _Found(self.checked(element, value), normal(element.vr, value))
 
     def fragments(self, element: Element, fragments: Fragments) -> None:
         super().fragments(element, fragments)

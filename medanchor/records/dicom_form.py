@@ -15,7 +15,7 @@ from medanchor.core.hashes import Hash
 from medanchor.errors import MalformedRecordError
 from medanchor.records.dicom_parse import ITEM, PADDING, PIXEL_DATA, UNDEFINED, Element, Fragments
 from medanchor.records.dicom_pixels import as_they_are, by_frames, encoded, is_extended_table
-from medanchor.records.dicom_types import normal, shown
+from medanchor.records.dicom_types import is_sign_open, normal, shown
 from medanchor.records.document import ABSENT
 
 OFFSETS, LENGTHS = 0x7FE00001, 0x7FE00002
@@ -25,7 +25,11 @@ PIXELS = frozenset((OFFSETS, LENGTHS, 0x7FE00003, 0x7FE00008, 0x7FE00009, PIXEL_
 NUMBER_OF_FRAMES = 0x00280008
 LOSSY = 0x00282110
 ELSEWHERE = 0x00287FE0
-_WATCHED = frozenset((NUMBER_OF_FRAMES, LOSSY, ELSEWHERE))
+PIXEL_REPRESENTATION = 0x00280103
+_WATCHED = frozenset((NUMBER_OF_FRAMES, LOSSY, ELSEWHERE, PIXEL_REPRESENTATION))
+
+_SIGNS = {b"\0\0": "US", b"\1\0": "SS"}
+"""Pixel representation → the VR of what is "US or SS" (PS3.3, section C.7.6.3.1)."""
 
 _COUNT = re.compile(rb"[0-9]{1,9}")
 _UL = 4
@@ -63,12 +67,13 @@ class Form:
         if is_left_out(element.tag, value):
             self.hides |= element.tag == PADDING and bool(bytes(value).strip(b"\0"))
             return
+        element = self.checked(element, value)
         self._begin(element)
         if self._is_pixels(element):
             self.pixels[element.tag] = element, value
             return
         if element.tag in _WATCHED and len(self._data_sets) == 1:
-            self.top[element.tag] = bytes(value).strip(b" \0")
+            self.top[element.tag] = bytes(value)
         content = normal(element.vr, value)
         self.out += _head(element, len(content))
         self.out += content
@@ -145,6 +150,13 @@ class Form:
         if element.odd:
             self.odd.append(element)
 
+    def checked(self, element: Element, value: bytes | memoryview) -> Element:
+        """Return an element as odd too if its VR is not that which the pixel representation makes of "US or SS"."""
+        if element.vr not in _SIGNS.values() or element.odd or not is_sign_open(element.tag, value):
+            return element
+        expected = _SIGNS.get(self.top.get(PIXEL_REPRESENTATION, b""))
+        return element if element.vr == expected else element._replace(odd=element.vr)
+
     def _is_pixels(self, element: Element) -> bool:
         return element.tag in PIXELS and len(self._data_sets) == 1
 
@@ -169,7 +181,7 @@ class Form:
 
     def _count_of_frames(self) -> int:
         """Return how many frames there are, 0 if that makes no sense."""
-        told = self.top.get(NUMBER_OF_FRAMES, b"1")
+        told = self.top.get(NUMBER_OF_FRAMES, b"1").strip(b" \0")
         return int(told) if _COUNT.fullmatch(told) else 0
 
     def _is_extended_table_sound(self, count: int) -> bool:

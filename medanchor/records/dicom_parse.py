@@ -6,6 +6,7 @@ Nothing is skipped or repaired, and no value is decoded: what does not add up is
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct
 from typing import Any, NamedTuple, Protocol
 
@@ -62,6 +63,14 @@ class Element(NamedTuple):
     tag: int
     vr: str
     odd: str = ""
+
+
+@lru_cache(maxsize=1 << 14)
+def _known(tag: int, written: str) -> Element:
+    """Return the element that is written with a tag and a VR ("" without one)."""
+    if written in ("", "UN"):
+        return Element(tag, listed(tag))
+    return Element(tag, written, written if contradicts(tag, written) else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,17 +205,16 @@ class Parser:
     def _value(self, at: int, header: _Header, end: int, syntax: Syntax, depth: int) -> int:
         """Tell the sink the value of an element, and return where it ends."""
         tag, written, length, start = header
-        vr = listed(tag) if written in ("", "UN") else written
-        element = Element(tag, vr, written if written not in ("", "UN") and contradicts(tag, written) else "")
+        element = _known(tag, written)
         inner = syntax if written == "SQ" else IMPLICIT  # an UN of undefined length too: PS3.5, section 6.2.2
         if length == UNDEFINED:
             return self._undefined(at, header, element, end, inner, depth)
         stop = start + length
         if stop > end:
             raise self.error(at, f"{shown(tag)} claims {length} bytes where {end - start} are left")
-        if written == "SQ" or (vr == "SQ" and not written):
+        if written == "SQ" or (element.vr == "SQ" and not written):
             self._sequence(element, start, stop, inner, depth)
-        elif vr not in ("", "SQ") or not self._guessed(element, start, stop, depth):
+        elif element.vr not in ("", "SQ") or not self._guessed(element, start, stop, depth):
             value = self._data[start:stop]
             self._sink.element(element, self._turned(at, written, value) if syntax.big else value)
         return stop

@@ -3,8 +3,6 @@
 PS3.5, section 6.2, and PS3.6.
 """
 
-from functools import lru_cache
-
 # fmt: off
 TEXT = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"})
 BYTES = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
@@ -30,8 +28,9 @@ WORDS = {vr: size for vr, (_, size) in NUMBERS.items()} | {"AT": 2, "OW": 2, "OF
 _CREATORS = range(0x0010, 0x0100)
 """The elements of a private group that say whose it is (PS3.5, section 7.8.1)."""
 
+_POSITIVE = 0x7F
 
-@lru_cache(maxsize=1 << 14)
+
 def listed(tag: int) -> str:
     """Return what VR the data dictionary gives a tag ("US or SS" where it leaves a choice), "" if it lists none.
 
@@ -53,11 +52,15 @@ def _family(vr: str) -> str:
     return "text" if vr in TEXT else "bytes" if vr in BYTES else vr
 
 
-@lru_cache(maxsize=1 << 14)
 def contradicts(tag: int, vr: str) -> bool:
     """Say whether a VR makes something else of a value than the data dictionary does (SS of a US: -1 of 65535)."""
     expected = listed(tag)
     return expected != "" and _family(vr) not in {_family(choice) for choice in expected.split(" or ")}
+
+
+def is_sign_open(tag: int, value: bytes | memoryview) -> bool:
+    """Say whether the dictionary leaves open if words are US or SS, and it matters: one of them has its top bit set."""
+    return "SS" in listed(tag).split(" or ")[1:] and any(byte > _POSITIVE for byte in bytes(value)[1::2])
 
 
 def normal(vr: str, value: bytes | memoryview) -> bytes | memoryview:

@@ -14,9 +14,9 @@ from typing import BinaryIO, NamedTuple
 
 from medanchor.core.commitment import WIDTHS, Content, Kind
 from medanchor.core.hashes import Hash, split_hashes
-from medanchor.records.detect import HEAD, Form, Reading
+from medanchor.records.detect import Form, Reading
 from medanchor.records.document import Contents
-from medanchor.records.stream import Lines, ReadAll, Whole, is_line_file, read_block, read_in_turn, read_stream
+from medanchor.records.stream import Lines, ReadAll, Whole, look_into, read_block, read_in_turn, read_stream
 from medanchor.records.walk import Group, Problem, Severity, is_container, told
 from medanchor.records.workers import Workers
 
@@ -217,12 +217,19 @@ def _unreadable(folder: bytes, name: bytes, error: OSError) -> Problem:
 
 def inside(path: bytes, whole: Whole) -> list[Hashed | Problem]:
     """Return what is inside the record at `path`, and what should be known about it and them."""
-    found: list[Hashed | Problem] = [Problem(path, remark, Severity.NOTED) for remark in whole.document.remarks]
+    kind = Kind.BYTES if whole.document.content.kind == Kind.BYTES and not whole.contents else None
+    found: list[Hashed | Problem] = [_remark(path, kind, remark) for remark in whole.document.remarks]
     for contents in whole.contents:
         if contents.names:
             found.append(_hashed(os.path.join(path, b""), contents))
-        found += [Problem(os.path.join(path, name), remark, Severity.NOTED) for name, remark in contents.remarks]
+        kinds = dict(zip(contents.names, contents.kinds, strict=True)) if contents.remarks else {}
+        found += [_remark(os.path.join(path, name), kinds.get(name), remark) for name, remark in contents.remarks]
     return found
+
+
+def _remark(path: bytes, kind: int | None, remark: str) -> Problem:
+    """Return what a reader has to say of a record; of one that it left as bytes, why."""
+    return Problem(path, remark, Severity.BYTES_ONLY if kind == Kind.BYTES else Severity.NOTED)
 
 
 def hashed_one(folder: bytes, name: bytes, content: Content) -> Hashed:
@@ -269,8 +276,6 @@ def _hash(file: int, block: bytes) -> Hash:
 def _read(file: int, reading: Reading, read_all: ReadAll | None) -> Whole | None:
     with os.fdopen(os.dup(file), "rb") as stream:
         stream.seek(0)
-        form = reading.form_of(stream.read(HEAD))
-        stream.seek(0)
-        if read_all is None and os.fstat(file).st_size > LARGE and is_line_file(stream, form):
+        if read_all is None and os.fstat(file).st_size > LARGE and look_into(stream, reading)[1]:
             return None
         return read_stream(stream, reading, read_all or read_in_turn)

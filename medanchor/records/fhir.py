@@ -13,7 +13,7 @@ import orjson
 from medanchor.core.hashes import Hash, sha256, split_hashes
 from medanchor.errors import MalformedRecordError
 from medanchor.records.document import ABSENT, Content, Contents, Document, Kind
-from medanchor.records.fhir_form import NOT_BASIC, lexical, numeric
+from medanchor.records.fhir_form import has_wide_keys, lexical, numeric
 from medanchor.records.fhir_json import Json, parse
 
 MAX_BUNDLES = 4
@@ -176,7 +176,7 @@ def _has_point_zero(form: bytes) -> bool | None:
     shape = form.translate(_SHAPE)
     if _IN_ARRAY.search(shape) and not _all_plain(form, shape):
         return None
-    if not form.isascii() and NOT_BASIC.search(form):
+    if has_wide_keys(form):
         return None
     found, at = False, len(shape)
     while (at := shape.rfind(b'":0', 0, at)) >= 0:  # from the end: it is found twice as fast by its first byte

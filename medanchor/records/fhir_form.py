@@ -1,12 +1,10 @@
 """The two ways in which a JSON tree is written to be hashed: the lexical form, and the canonical form of RFC 8785.
 
-Both: no white space, keys sorted, strings with the fewest escapes. The lexical form keeps every digit of a number and
-sorts keys by code point; RFC 8785 writes a number as the nearest double and sorts keys by UTF-16 code unit.
+Both: no white space, keys sorted, strings with the fewest escapes. The lexical form keeps every digit of a number;
+RFC 8785 writes the nearest double as ECMAScript does.
 """
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 import orjson
 
@@ -15,11 +13,11 @@ from medanchor.records.fhir_json import Json, Number
 MAX_WHOLE = 2**53 - 1
 """Beyond it, different whole numbers are the same double."""
 
-NOT_BASIC = re.compile(rb"[\xf0-\xf4]")
-"""A character beyond the Basic Multilingual Plane: by UTF-16 it stands before U+E000, by code point after U+FFFF."""
-
 _MOST_ZEROS = 6
 """ECMAScript writes 0.000001 plainly, and 1e-7 with an exponent."""
+
+_WIDE = re.compile(rb'[\xf0-\xf4](?:[^"\\]++|\\.)*+"(:?)')
+"""A character of four bytes and the rest of the string that it stands in; the group is there after a key."""
 
 
 class OutOfDomainError(ValueError):
@@ -31,24 +29,31 @@ def lexical(tree: Json) -> bytes:
     try:
         return orjson.dumps(tree, default=_plain, option=orjson.OPT_SORT_KEYS)
     except TypeError:  # more than 254 levels
-        return _written(tree, lambda number: number.lexical, str)
+        return _written(tree, numbers_as_doubles=False)
 
 
 def numeric(tree: Json, form: bytes) -> bytes | None:
-    """Return the canonical form (RFC 8785) of `tree`, whose lexical form is `form`; None if a number is out of domain.
+    """Return the canonical form (RFC 8785) of `tree`, whose lexical form is `form`; None where it tells too little.
 
-    Out of domain is what is beyond 2^53 - 1, and what is so small that it would become zero.
+    That is so for numbers beyond 2^53 - 1, for those so small that they would become zero, and for keys with characters
+    beyond the Basic Multilingual Plane: RFC 8785 sorts those by UTF-16 code unit, and FHIR has none.
     """
+    if has_wide_keys(form):
+        return None
     try:
-        if not NOT_BASIC.search(form):
-            return orjson.dumps(tree, default=_double, option=orjson.OPT_SORT_KEYS)
+        return orjson.dumps(tree, default=_double, option=orjson.OPT_SORT_KEYS)
     except TypeError as error:  # from `_double`, or more than 254 levels
         if isinstance(error.__cause__, OutOfDomainError):
             return None
     try:
-        return _written(tree, lambda number: es6(number.lexical), _utf16)
+        return _written(tree, numbers_as_doubles=True)
     except OutOfDomainError:
         return None
+
+
+def has_wide_keys(form: bytes) -> bool:
+    """Say whether a key in the compact JSON `form` has a character beyond the Basic Multilingual Plane."""
+    return not form.isascii() and any(found[1] for found in _WIDE.finditer(form))
 
 
 def es6(plain: str) -> str:
@@ -56,17 +61,12 @@ def es6(plain: str) -> str:
 
     Raises OutOfDomainError.
     """
-    digits = plain.removeprefix("-")
-    if len(digits.partition(".")[0]) > len(str(MAX_WHOLE)):
-        raise OutOfDomainError
     value = float(plain)
-    if abs(value) > MAX_WHOLE or (not value and digits.strip("0.")):
+    if abs(value) > MAX_WHOLE or (not value and plain.strip("-0.")):
         raise OutOfDomainError
-    if value.is_integer():
-        return str(int(value))
     mantissa, _, places = repr(value).partition("e-")
     if not places:
-        return mantissa
+        return mantissa.removesuffix(".0")
     if int(places) > _MOST_ZEROS:
         return f"{mantissa}e-{int(places)}"
     sign = "-" if value < 0 else ""
@@ -81,12 +81,8 @@ def _double(number: Number) -> orjson.Fragment:
     return orjson.Fragment(es6(number.lexical))
 
 
-def _utf16(key: str) -> bytes:
-    return key.encode("utf-16-be")
-
-
-def _written(tree: Json, number: Callable[[Number], str], order: Callable[[str], Any]) -> bytes:
-    """Return `tree` written without recursion: textbook code for what is nested deep or has rare keys."""
+def _written(tree: Json, *, numbers_as_doubles: bool) -> bytes:
+    """Return `tree` written without recursion: textbook code for what is nested deep."""
     done: list[bytes] = []
     todo: list[Json | bytes] = [tree]
     while todo:
@@ -94,9 +90,9 @@ def _written(tree: Json, number: Callable[[Number], str], order: Callable[[str],
         if isinstance(item, bytes):
             done.append(item)
         elif isinstance(item, Number):
-            done.append(number(item).encode())
+            done.append((es6(item.lexical) if numbers_as_doubles else item.lexical).encode())
         elif isinstance(item, dict):
-            members = [part for key in sorted(item, key=order) for part in (b",", orjson.dumps(key) + b":", item[key])]
+            members = [part for key in sorted(item) for part in (b",", orjson.dumps(key) + b":", item[key])]
             todo += [b"}", *reversed(members[1:]), b"{"]
         elif isinstance(item, list):
             elements = [part for element in item for part in (b",", element)]

@@ -18,6 +18,9 @@ MAX_EXPONENT = 400
 MAX_ZEROS = 1 << 24
 """So many zeros may stand behind the exponents of one document: `1e400` is five bytes that mean 401."""
 
+MAX_TOKENS = 2_000_000
+"""So many tokens are read by the textbook reader, which is slow; then the reason is told without the place."""
+
 _SHORT = 15
 """So many characters, a sign among them, are exact in every number type."""
 
@@ -47,7 +50,8 @@ def parse(data: bytes) -> Json:
     """Return the tree of the JSON document `data`; keys stand in the order of the document.
 
     A leading byte order mark is passed over. Raises MalformedRecordError, with the byte offset, for what is no JSON,
-    and for duplicate keys, NaN, lone surrogates, more than 1,000 levels and exponents beyond 400.
+    and for duplicate keys, NaN, lone surrogates, more than 1,000 levels and exponents beyond 400. More than 254 levels,
+    and numbers beyond a double, are refused without a place where there are more than two million tokens.
     """
     start = len(BOM) if data.startswith(BOM) else 0
     try:
@@ -56,8 +60,9 @@ def parse(data: bytes) -> Json:
         raise MalformedRecordError(f"it is not UTF-8 at byte {start + error.start}") from None
     try:
         return _decoded(text)
-    except (ValueError, TypeError, RecursionError):
-        return _Reader(text, start).document()
+    except (ValueError, TypeError, RecursionError) as error:
+        refused = str(error) if isinstance(error, _RefusedError) else "it is no JSON, or nested too deeply"
+        return _Reader(text, start, refused).document()
 
 
 def _decoded(text: str) -> Json:
@@ -141,9 +146,10 @@ _LITERALS: dict[str, Json] = {"true": True, "false": False, "null": None}
 class _Reader:
     """The textbook reader: token after token, the open objects and arrays in a list."""
 
-    def __init__(self, text: str, start: int) -> None:
-        self._text, self._start = text, start
+    def __init__(self, text: str, start: int, refused: str) -> None:
+        self._text, self._start, self._refused = text, start, refused
         self._at = self._token_at = 0
+        self._left = MAX_TOKENS
         self._numbers = _Numbers()
         self._open: list[dict[str, Json] | list[Json]] = []
 
@@ -217,6 +223,9 @@ class _Reader:
     def _next(self) -> str:
         """Return the next token; nothing at the end of the text."""
         match = _TOKEN.match(self._text, self._at)
+        self._left -= 1
+        if self._left < 0:
+            raise MalformedRecordError(self._refused)
         if not match:
             self._token_at = len(self._text) - len(self._text[self._at :].lstrip(" \t\n\r"))
             no_number = _NO_NUMBERS.match(self._text, self._at)

@@ -18,7 +18,7 @@ from medanchor.records.document import Content, Contents, Document, Kind
 
 MOST_MESSAGES = 1_000_000
 MOST_LINES = 1_000_000
-MOST_FIELDS = 10_000
+MOST_PARTS = 100_000
 """No more of them in a file, in a message, in a segment: each takes memory of its own, however short it is."""
 
 _UNIT = re.compile(rb"(?:MSH|FHS|BHS|BTS|FTS)(?<![^\r\n\x0b]...)", re.DOTALL)
@@ -217,7 +217,7 @@ def _message(unit: _Unit, data: bytes) -> Message:
     separators = _separators(lines[0])
     if not separators:
         _refuse("MSH-1 and MSH-2 name no separators", data, unit.start)
-    _check(lines, separators.field, unit, data)
+    _check(lines, separators, unit, data)
     segments = separators.trim([line for line in lines if line])
     return Message(unit.text + unit.end, separators, segments)
 
@@ -240,16 +240,17 @@ def _named(field: bytes, marks: bytes) -> Separators:
     return Separators(field, component, repetition, subcomponent, b"MSH" + field + marks, tuple(padding))
 
 
-def _check(lines: list[bytes], field: bytes, unit: _Unit, data: bytes) -> None:
+def _check(lines: list[bytes], separators: Separators, unit: _Unit, data: bytes) -> None:
     """Raise MalformedRecordError at the first line of a message that is no segment; a blank one is nothing."""
+    field, component, repetition, *_ = separators
     ends = (b"", field)
     for number, line in enumerate(lines):
         if line and not (line[3:4] in ends and _NAME.match(line)):
             _refuse("a line that is no segment", data, unit.start, number)
-    if unit.text.count(field) > MOST_FIELDS:
+    if len(unit.text) > MOST_PARTS:
         for number, line in enumerate(lines):
-            if line.count(field) > MOST_FIELDS:
-                _refuse(f"a segment with more than {MOST_FIELDS:,} fields", data, unit.start, number)
+            if line.count(field) + line.count(component) + line.count(repetition) > MOST_PARTS:
+                _refuse(f"a segment with more than {MOST_PARTS:,} fields and components", data, unit.start, number)
 
 
 def _plain_field(fields: list[bytes]) -> int:

@@ -1,13 +1,20 @@
 """Where two versions of HL7 v2 messages differ, by segment and field, as people who work with HL7 name them."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
-from typing import NamedTuple
+from itertools import islice
+from typing import NamedTuple, TypeVar
 
+from medanchor.errors import MalformedRecordError
 from medanchor.records.alignment import differing_pairs, excerpt, excerpts
 from medanchor.records.document import Difference
 from medanchor.records.hl7 import Message, is_batch, messages
+
+T = TypeVar("T")
+
+MOST_COMPARED = 200_000
+"""Of a file with more messages, or a message with more segments, it is not told where it differs: that takes memory."""
 
 
 class _Side(NamedTuple):
@@ -21,9 +28,9 @@ class _Side(NamedTuple):
 def differences(before: bytes, after: bytes) -> Iterator[Difference]:
     """Yield what differs, as PID[1]-5, or as a whole segment or message; in a batch, "message 3: " stands before it.
 
-    Raises MalformedRecordError if one of them is no sound HL7 v2.
+    Raises MalformedRecordError if one of them is no sound HL7 v2, or too long to be compared.
     """
-    old, new = list(messages(before)), list(messages(after))
+    old, new = _some(messages(before), "messages"), _some(messages(after), "messages")
     named = is_batch(before) or is_batch(after)
     for i, j in differing_pairs([_keys(each) for each in old], [_keys(each) for each in new]):
         if i is not None and j is not None:
@@ -33,6 +40,14 @@ def differences(before: bytes, after: bytes) -> Iterator[Difference]:
             yield Difference(f"message {i + 1}", _text(old[i].segments[0]), None)
         else:
             yield Difference(f"message {(j or 0) + 1}", None, _text(new[j or 0].segments[0]))
+
+
+def _some(items: Iterable[T], what: str) -> list[T]:
+    """Return all `items`, unless there are too many of them."""
+    found = list(islice(items, MOST_COMPARED + 1))
+    if len(found) > MOST_COMPARED:
+        raise MalformedRecordError(f"it has more than {MOST_COMPARED:,} {what}")
+    return found
 
 
 def _keys(message: Message) -> tuple[bytes, bytes, bytes]:
@@ -55,7 +70,7 @@ def _in_message(before: Message, after: Message, start: str) -> Iterator[Differe
 def _side(message: Message) -> _Side:
     met: Counter[bytes] = Counter()
     names = []
-    for segment in message.segments:
+    for segment in _some(message.segments, "segments in a message"):
         met[segment[:3]] += 1
         names.append(f"{segment[:3].decode('ascii')}[{met[segment[:3]]}]")
     return _Side(message.separators.field, message.segments, names)

@@ -21,6 +21,9 @@ _STYLE_SHEET = "xml-stylesheet"
 _PIECES = 1 << 14
 """So many pieces are written before they are hashed."""
 
+_LONG = 1 << 20
+"""Longer texts are written in parts: escaped, one may be five times as long."""
+
 
 def read(data: bytes) -> Document:
     """Return the document; a remark says where a style sheet decides what a person sees of it."""
@@ -45,9 +48,12 @@ class _Digests:
         self._has_root = True
 
     def text(self, text: str, *, keep: bool) -> None:
-        canonical, stripped = self._pieces
-        canonical.append(in_text(text))
-        stripped.append(canonical[-1] if keep else in_text(text.strip(WHITE_SPACE)))
+        forms = text, text if keep else text.strip(WHITE_SPACE)
+        if len(text) > _LONG:
+            self._hash_long(forms)
+            return
+        for pieces, form in zip(self._pieces, forms, strict=True):
+            pieces.append(in_text(form))
 
     def end(self, name: str) -> None:
         self._write(f"</{name}>")
@@ -76,6 +82,12 @@ class _Digests:
         for state, pieces in zip(self._states, self._pieces, strict=True):
             state.update("".join(pieces).encode())
             pieces.clear()
+
+    def _hash_long(self, forms: tuple[str, str]) -> None:
+        self._hash()
+        for state, form in zip(self._states, forms, strict=True):
+            for start in range(0, len(form), _LONG):
+                state.update(in_text(form[start : start + _LONG]).encode())
 
 
 def in_text(text: str) -> str:

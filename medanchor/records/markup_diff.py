@@ -95,7 +95,8 @@ def differences(before: bytes, after: bytes) -> Iterator[Difference]:
 
     Two siblings of one name are told apart by number, in the version in which they stand; what was removed in the one
     before, what was added in the one after. White space between elements is told at the end, where nothing else
-    differs. Raises MalformedRecordError if one of them is no sound XML.
+    differs. Raises MalformedRecordError if one of them is no sound XML, or too
+    long to be compared.
     """
     old, new = _Tree(before), _Tree(after)
     if old.document.digest != new.document.digest:

@@ -8,7 +8,7 @@ from medanchor.core.commitment import WIDTHS
 from medanchor.core.hashes import Hash, split_hashes
 from medanchor.core.ladder import RUNGS, compare
 from medanchor.errors import MalformedRecordError
-from medanchor.records.detect import HEAD, MAX_DOCUMENT, Form, Reading, as_bytes, form_of, limit_of, read
+from medanchor.records.detect import HEAD, MAX_DOCUMENT, Form, Reading, as_bytes, limit_of, read
 from medanchor.records.document import Content, Contents, Document, Kind
 
 BLOCK = 1 << 20
@@ -23,6 +23,9 @@ class Lines(NamedTuple):
 
 
 ReadAll = Callable[[Iterator[Lines]], Iterator[Contents]]
+
+MOST_RECORDS = 10_000_000
+"""What one file of NDJSON may hold: 300 bytes of memory each. A few megabytes of gzip can hold many more."""
 
 
 def read_in_turn(lines: Iterator[Lines]) -> Iterator[Contents]:
@@ -76,9 +79,8 @@ def read_file(path: bytes, reading: Reading) -> Whole:
 
 def read_stream(file: BinaryIO, reading: Reading, read_all: ReadAll = read_in_turn) -> Whole:
     """Return what is in `file`, from its beginning; `read_all` reads the lines of NDJSON. Raises OSError."""
-    form = reading.form_of(file.read(HEAD))
-    file.seek(0)
-    if is_line_file(file, form):
+    form, has_lines = look_into(file, reading)
+    if has_lines:
         return _read_lines(file, form, read_all)
     return _read_document(_Hashed(file), b"", form, reading)
 
@@ -86,7 +88,7 @@ def read_stream(file: BinaryIO, reading: Reading, read_all: ReadAll = read_in_tu
 def read_pipe(pipe: BinaryIO, reading: Reading) -> Whole:
     """Return what comes through `pipe`, which cannot be read twice: NDJSON too is read at one go. Raises OSError."""
     hashed = _Hashed(pipe)
-    head = hashed.read(HEAD)
+    head = hashed.read_all(HEAD)
     return _read_document(hashed, head, reading.form_of(head), reading)
 
 
@@ -94,7 +96,7 @@ def _read_document(hashed: "_Hashed", head: bytes, form: Form, reading: Reading)
     if form is Form.BYTES:
         return Whole(as_bytes(hashed.finish()), [])
     most = limit_of(form)
-    data = head + hashed.read(most + 1 - len(head))
+    data = head + hashed.read_all(most + 1 - len(head))
     if len(data) > most:
         return Whole(as_bytes(hashed.finish(), f"it is longer than {most >> 20} MiB"), [])
     document = read(data, reading)
@@ -104,24 +106,48 @@ def _read_document(hashed: "_Hashed", head: bytes, form: Form, reading: Reading)
 def _read_lines(file: BinaryIO, form: Form, read_all: ReadAll) -> Whole:
     hashed = _Hashed(file)
     try:
-        contents = list(read_all(_cut(_chunks(hashed, form))))
+        contents = list(_bounded(read_all(_cut(_chunks(hashed, form)))))
     except MalformedRecordError as error:
         return Whole(as_bytes(hashed.finish(), error.message), [])
     return Whole(Document(Content(Kind.BYTES, hashed.finish())), contents)
 
 
-def is_line_file(file: BinaryIO, form: Form) -> bool:
-    """Say whether `file` holds NDJSON, plain or in gzip, as its first bytes tell; it is left at its beginning."""
+def _bounded(parts: Iterable[Contents]) -> Iterator[Contents]:
+    records = 0
+    for contents in parts:
+        records += len(contents.names)
+        if records > MOST_RECORDS:
+            raise MalformedRecordError(f"it has more than {MOST_RECORDS} records")
+        yield contents
+
+
+def look_into(file: BinaryIO, reading: Reading) -> tuple[Form, bool]:
+    """Return what to read `file` as, and whether it holds NDJSON, plain or in gzip; it is left at its beginning."""
+    form = _form_of_blocks(iter(lambda: file.read(HEAD), b""), reading)
+    file.seek(0)
     if form is not Form.GZIP:
-        return form is Form.NDJSON
+        return form, form is Form.NDJSON
     from medanchor.records import archive
 
     try:
-        return form_of(next(archive.inflated(file), b"")) is Form.NDJSON
+        return form, _form_of_blocks(archive.inflated(file), Reading()) is Form.NDJSON
     except MalformedRecordError:
-        return False
+        return form, False
     finally:
         file.seek(0)
+
+
+def _form_of_blocks(blocks: Iterator[bytes], reading: Reading) -> Form:
+    """Return the form of what begins with `blocks`: of JSON, the second line has to be seen."""
+    head = bytearray()
+    for block in blocks:
+        line_ended = b"\n" in head[-HEAD:]
+        head += block
+        if len(head) < HEAD:
+            continue
+        if line_ended or len(head) > MAX_DOCUMENT or reading.form_of(bytes(head[:HEAD])) is not Form.FHIR:
+            break
+    return reading.form_of(bytes(head))
 
 
 class _Hashed:
@@ -131,14 +157,22 @@ class _Hashed:
         self._file = file
         self._state = hashlib.sha256()
 
-    def read(self, size: int = BLOCK) -> bytes:
+    def read(self, size: int) -> bytes:
         block = self._file.read(size)
         self._state.update(block)
         return block
 
+    def read_all(self, size: int) -> bytes:
+        """Return the next `size` bytes, fewer only at the end: a pipe may give less at once."""
+        blocks: list[bytes] = []
+        while size and (block := self.read(size)):
+            blocks.append(block)
+            size -= len(block)
+        return b"".join(blocks)
+
     def finish(self) -> Hash:
         """Return the digest of all of the file, also of what nobody has read yet."""
-        while self.read():
+        while self.read(BLOCK):
             pass
         return Hash(self._state.digest())
 
@@ -148,7 +182,7 @@ def _chunks(file: _Hashed, form: Form) -> Iterator[bytes]:
         from medanchor.records import archive
 
         return archive.inflated(file)
-    return iter(file.read, b"")
+    return iter(lambda: file.read(BLOCK), b"")
 
 
 def _cut(chunks: Iterable[bytes]) -> Iterator[Lines]:
@@ -156,14 +190,12 @@ def _cut(chunks: Iterable[bytes]) -> Iterator[Lines]:
     first, waiting = 1, bytearray()
     for chunk in chunks:
         waiting += chunk
-        if len(waiting) < BLOCK:
-            continue
-        end = waiting.rfind(b"\n") + 1
+        if len(waiting) > MAX_DOCUMENT and not 0 <= waiting.find(b"\n") <= MAX_DOCUMENT:
+            raise MalformedRecordError(f"line {first} is longer than {MAX_DOCUMENT >> 20} MiB")
+        end = waiting.rfind(b"\n") + 1 if len(waiting) >= BLOCK else 0
         if end:
             yield Lines(bytes(waiting[:end]), first)
             first += waiting.count(b"\n", 0, end)
             del waiting[:end]
-        elif len(waiting) > MAX_DOCUMENT:
-            raise MalformedRecordError(f"line {first} is longer than {MAX_DOCUMENT >> 20} MiB")
     if waiting:
         yield Lines(bytes(waiting), first)

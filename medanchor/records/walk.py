@@ -4,6 +4,7 @@ Paths are bytes throughout: a file name is whatever the file system says, not al
 """
 
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from enum import Enum
 
 PROOF_SUFFIX = b".medproof"
 OTS_SUFFIX = b".ots"
+PROVENANCE_SUFFIX = b".provenance.json"
 OTS_MAGIC = b"\x00OpenTimestamps\x00\x00Proof\x00\xbf\x89\xe2\xe8\x84\xe8\x92\x94"
 """How every OpenTimestamps file begins; its name is not enough, as templates of spreadsheets have that one too."""
 
@@ -31,10 +33,14 @@ class Group:
 
 
 class Severity(Enum):
-    """What a problem is: passed over as documented, could not be read, or read with something to be known about it."""
+    """What a problem is: passed over as documented, could not be read, or read with something to be known about it.
+
+    BYTES_ONLY: it seems to be of a clinical format, and cannot be read as such.
+    """
 
     SKIPPED = "skipped"
     UNREADABLE = "unreadable"
+    BYTES_ONLY = "bytes-only"
     NOTED = "mind"
 
 
@@ -64,8 +70,9 @@ def walk(paths: Iterable[bytes], *, follow: bool = False, exclude: Iterable[byte
     """Return the records that `paths` name, files first, then everything in folders, sorted by name in each folder.
 
     A path that is named is followed if it is a symbolic link; links met on the way only if `follow`. Nothing comes
-    twice, and nothing from the folders `exclude`. Proofs met in folders are passed over, OpenTimestamps files too: they
-    lie beside their records and are none. Whatever else gives no record comes as a Problem.
+    twice, and nothing from the folders `exclude`. Proofs met in folders are passed over, OpenTimestamps files and
+    exported Provenances too: they lie beside their records and are none. Whatever else gives no record comes as a
+    Problem.
     """
     named: dict[bytes, set[bytes]] = {}
     folders: list[bytes] = []
@@ -102,21 +109,37 @@ def told(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-_EVIDENCE = (PROOF_SUFFIX, OTS_SUFFIX)
+_EVIDENCE = (PROOF_SUFFIX, OTS_SUFFIX, PROVENANCE_SUFFIX)
+_EXPORTED_PROVENANCE = re.compile(rb"(?:^|/)entry-[0-9]+\.provenance\.json\Z")
 
 
 def is_proof(path: bytes) -> bool:
-    """Say whether the file at `path` is evidence about a record: a proof by its name, an .ots by how it begins."""
-    if not path.endswith(OTS_SUFFIX):
-        return path.endswith(PROOF_SUFFIX)
+    """Say whether the file at `path` is evidence about a record.
+
+    A proof is so by its name, an .ots by how it begins, a Provenance by the name that an export gives it and by naming
+    our statements: others' Provenances are records.
+    """
+    if path.endswith(OTS_SUFFIX):
+        return _start(path, len(OTS_MAGIC)) == OTS_MAGIC
+    if _EXPORTED_PROVENANCE.search(path):
+        return _PROVENANCE_ID.match(_start(path, 128)) is not None
+    return path.endswith(PROOF_SUFFIX)
+
+
+_PROVENANCE_ID = re.compile(rb'\{\s*"resourceType": "Provenance",\s*"id": "[0-9a-f]{64}"')
+"""How every exported Provenance begins: its id is the leaf hash of the ledger entry."""
+
+
+def _start(path: bytes, length: int) -> bytes:
+    """Return how a file begins; nothing if it cannot be read, which is told when it is to be hashed."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return False  # told when it is to be hashed
+        return b""
     try:
-        return os.read(descriptor, len(OTS_MAGIC)) == OTS_MAGIC
+        return os.read(descriptor, length)
     except OSError:
-        return False
+        return b""
     finally:
         os.close(descriptor)
 

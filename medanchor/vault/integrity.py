@@ -25,6 +25,8 @@ def check_database(store: Store) -> Iterator[str]:
                 yield from _check_seals(database, table)
         if "sending" in present:
             yield from _check_sendings(database)
+        if "content" in present:
+            yield from _check_contents(database)
         yield from _check_tiles(database)
         yield from _check_spans(database)
         yield from _check_nodes(store, database)
@@ -63,6 +65,13 @@ def _check_sendings(database: sqlite3.Connection) -> Iterator[str]:
     )
     if anchors != sendings:
         yield "the table sending does not fit the anchors"
+
+
+def _check_contents(database: sqlite3.Connection) -> Iterator[str]:
+    """No contents are those of no tile, or none at all."""
+    query = "SELECT count(*) FROM content LEFT JOIN tile ON id = tile WHERE id IS NULL OR contents = x''"
+    if database.execute(query).fetchone()[0]:
+        yield "the table content does not fit the tiles"
 
 
 def _check_tiles(database: sqlite3.Connection) -> Iterator[str]:

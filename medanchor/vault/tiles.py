@@ -55,11 +55,14 @@ class Tile:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it holds a whole number of records, from 1 to 1,024, and all of their components."""
+        """Whether it holds a whole number of records, from 1 to 1,024, and their components, if any have some."""
         if len(self.records) % RECORD_LENGTH or not 0 < self.count <= RECORDS_PER_TILE:
             return False
         kinds = self.contents[: self.count]
-        return set(kinds) <= WIDTHS.keys() and len(self.contents) == len(kinds) + _width(kinds)
+        if not kinds:
+            return True
+        whole = len(self.contents) == self.count + _width(kinds)
+        return whole and any(kinds) and set(kinds) <= WIDTHS.keys()
 
     def salts(self) -> list[bytes]:
         """Return the salts, 16 bytes each, in order."""

@@ -80,6 +80,27 @@ audit --no-sweep
 verify visit/letter.txt
 stamp empty
 verify empty
+!mkdir clinical
+!printf '{"resourceType":"Observation","status":"final","valueDecimal":5.10}' > clinical/o.json
+!printf '{"resourceType":"Device","id":"1"}\\n{"resourceType":"Device","id":"2"}\\n' > clinical/e.ndjson
+!printf 'MSH|^~\\\\&|LAB\\rPID|1\\r' > clinical/m.hl7
+!printf '<a/>' > clinical/d.xml
+stamp clinical --anchor
+stamp clinical --dry-run
+verify clinical
+proof export clinical -o clinical-proofs --inside --fhir
+proof inspect clinical-proofs/o.json.medproof
+proof inspect clinical-proofs/m.hl7.medproof
+proof inspect clinical-proofs/d.xml.medproof
+verify clinical/e.ndjson --proof clinical-proofs/e.ndjson/2.medproof
+!printf '{"resourceType":"Observation","status":"final","valueDecimal":5.1}' > clinical/o.json
+!printf '{"resourceType":"Device","id":"1"}\\n' >> clinical/e.ndjson
+!printf '{"resourceType":"Device","id":"2"}\\n{"resourceType":"Device","id":"1" }\\n' > regrouped.ndjson
+verify clinical/o.json
+verify clinical/o.json --accept same-values
+verify clinical/o.json --proof clinical-proofs/o.json.medproof
+verify clinical/o.json --proof clinical-proofs/o.json.medproof --accept same-values
+verify clinical regrouped.ndjson
 doctor
 wallet create
 wallet create
@@ -116,6 +137,8 @@ SEEN_BELOW = {
     "calendars[]",
     "others[]",
     *(f"problems[].{name}" for name in ("reason", "severity", "path")),
+    "components.dataset",  # test_cli_clinical_proofs.py
+    "components.pixels",
 }
 
 

@@ -7,9 +7,17 @@ import sqlite3
 import pytest
 from faulting import assert_anchored_once, copy_vault
 
+from medanchor.core.commitment import Kind
 from medanchor.errors import MedanchorError
 from medanchor.notary.audit import Audit, _check_keys, audit
 from medanchor.vault.store import DATABASE, Store
+
+DOCUMENTS = {
+    "export.ndjson": b'{"resourceType":"Patient","id":"1"}\n{"resourceType":"Patient","id":"2"}\n',
+    "letter.txt": b"a letter\n",
+    "message.hl7": b"MSH|^~\\&|LAB|WARD|||20260101||ORU^R01|1|P|2.5.1\rPID|1\r",
+    "summary.xml": b"<ClinicalDocument/>",
+}
 
 FLIPS = 240
 CHUNKS = 4
@@ -72,9 +80,16 @@ def damage(vault):
 
 
 @pytest.fixture(scope="module")
-def vault(scene, tmp_path_factory):
-    """Two entries and an anchor, all at rest: no log beside the database."""
+def vault(runner, scene, tmp_path_factory):
+    """Three entries, the last one of records of other kinds, and an anchor; at rest: no log beside the database."""
     vault = copy_vault(scene.unanchored, tmp_path_factory.mktemp("damage") / "vault")
+    documents = tmp_path_factory.mktemp("documents")
+    for name, content in DOCUMENTS.items():
+        (documents / name).write_bytes(content)
+    runner.run(vault, "stamp", documents).expect()
+    with contextlib.closing(sqlite3.connect(vault / DATABASE)) as database:
+        ((kinds,),) = database.execute(f"SELECT substr(contents, 1, {len(DOCUMENTS) + 2}) FROM content")  # noqa: S608 - ours
+    assert set(kinds) == {Kind.BYTES, Kind.FHIR, Kind.HL7, Kind.XML}
     assert not damage(vault)
     return vault
 
@@ -103,7 +118,7 @@ def test_every_value_of_every_table_is_watched(vault):
 
 
 @pytest.mark.parametrize(
-    "table", ["entry", "node", "tile", "folder", "span", "digest", "signer", "anchor", "sending", "vault"]
+    "table", ["entry", "node", "tile", "content", "folder", "span", "digest", "signer", "anchor", "sending", "vault"]
 )
 @pytest.mark.parametrize("end", ["first", "last"])
 def test_a_row_that_is_gone_is_missed(vault, table, end):
@@ -180,11 +195,12 @@ def test_the_command_tells_damage_in_its_own_words(runner, scene, tmp_path):
     database = vault / DATABASE
     sound = database.read_bytes()
     chance = random.Random(7)  # noqa: S311 - the same damage every time
+    written = [place for place, byte in enumerate(sound) if byte]  # most of a small database is free space
     codes = set()
     for _ in range(24):
         changed = bytearray(sound)
         for _ in range(40):
-            changed[chance.randrange(len(sound))] ^= 0xFF
+            changed[chance.choice(written)] ^= 0xFF
         database.write_bytes(changed)
         codes.add(runner.run(vault, "audit").expect(4, 5).code)
         runner.run(vault, "status").expect(0, 4, 5)

@@ -73,6 +73,11 @@ class TestBombs:
         packed = deflated(b"12345") + b"hidden"
         refused(archive(Member(b"a", b"12345", packed=packed)), "has not the length")
 
+    def test_a_deflated_member_that_has_no_end(self):
+        state = zlib.compressobj(wbits=-15)
+        packed = state.compress(b"12345") + state.flush(zlib.Z_SYNC_FLUSH)
+        refused(archive(Member(b"a", b"12345", packed=packed)), "has not the length")
+
     def test_what_is_not_deflated_at_all(self):
         refused(archive(Member(b"a", b"12345", packed=b"\xff" * 9)), "has not the length")
 
@@ -124,20 +129,20 @@ class TestBombs:
         monkeypatch.setattr(archives, "MOST_RECORD_NAME_BYTES", 100_000)
 
         def read_lines(data: bytes) -> Document:
-            return Document(Content(Kind.BYTES, sha256(data)), contained=many(100))
+            contained = Contents()
+            for number in range(99):
+                contained.add(data or b"%d" % number, Content(Kind.BYTES, sha256(b"")))
+            return Document(Content(Kind.BYTES, sha256(data)), contained=contained)
 
-        def many(count: int) -> Contents:
-            contents = Contents()
-            for number in range(count):
-                contents.add(b"%d" % number, Content(Kind.BYTES, sha256(b"")))
-            return contents
-
-        with pytest.raises(MalformedRecordError, match="too long names"):
-            archives.read(archive(Member(b"n" * 1000)), read_lines)
-        assert len(archives.read(archive(Member(b"n" * 900)), read_lines).contained.names) == 101
+        fine = Member(b"n" * 900)
+        assert len(archives.read(archive(fine), read_lines).contained.names) == 100
+        together = [Member(letter * 400) for letter in (b"a", b"b", b"c")]
+        for members in ([Member(b"n" * 1000)], [fine, *together[:1]], together, [Member(b"n" * 500, b"i" * 600)]):
+            with pytest.raises(MalformedRecordError, match="too long names"):
+                archives.read(archive(*members), read_lines)
 
     def test_too_many_records_inside_members(self, monkeypatch):
-        monkeypatch.setattr(archives, "MOST_RECORDS", 4)
+        monkeypatch.setattr(archives, "MOST_RECORDS", 5)
 
         def two(data: bytes) -> Document:
             contents = Contents()
@@ -145,7 +150,7 @@ class TestBombs:
             return Document(Content(Kind.BYTES, sha256(data)), contained=contents)
 
         assert len(archives.read(archive(Member(b"a"), Member(b"b")), two).contained.names) == 4
-        with pytest.raises(MalformedRecordError, match="more than 4 records"):
+        with pytest.raises(MalformedRecordError, match="more than 5 records"):
             archives.read(archive(Member(b"a"), Member(b"b"), Member(b"c")), two)
 
     def test_one_member_is_in_memory_at_a_time(self):
@@ -289,6 +294,21 @@ class TestTwoWaysToRead:
 
     def test_a_zip64_end_record_with_more_in_it(self):
         refused(archive(Member(b"a"), wide=True, length=45), "two end records disagree")
+
+    @pytest.mark.parametrize("changes", [{"part": 1}, {"parts": 2}])
+    def test_a_zip64_archive_in_parts(self, changes):
+        refused(archive(Member(b"a"), wide=True, **changes), "two end records disagree")
+
+    def test_a_zip64_end_record_that_is_none(self):
+        refused(archive(Member(b"a"), wide=True).replace(b"PK\6\6", b"PK\6\5"), "Zip64 end record is not at byte")
+
+    def test_a_directory_that_is_shorter_than_one_line(self):
+        refused(archive(gap=b"PK\1\2" + bytes(6), size=10, start=0, count=1, here=1), "has no member 1 at byte 0")
+
+    def test_a_last_line_of_the_directory_that_ends_behind_it(self):
+        data = bytearray(archive(Member(b"a", b"1", 0)))
+        data[data.index(b"PK\1\2") + 32] = 1  # of the length of its comment
+        refused(bytes(data), "directory ends at byte 80, not at byte 79")
 
     @pytest.mark.parametrize("at", [0, 79, 1 << 40, (1 << 64) - 1])
     def test_a_zip64_end_record_elsewhere(self, at):

@@ -57,6 +57,7 @@ def test_what_was_put_in_the_place_of_something_else():
 def test_what_was_inserted_or_taken_out():
     assert told(b"headtail", b"head, body, tail") == [("before byte 4", None, "8 bytes inserted")]
     assert told(b"tail", b"headtail") == [("before byte 0", None, "4 bytes inserted")]
+    assert told(b"1aab", b"1aaab") == [("before byte 3", None, "1 byte inserted")]
     assert told(b"head, body, tail", b"headtail") == [("bytes 4 to 11", "8 bytes", None)]
 
 

@@ -76,6 +76,7 @@ def parts():
         Part(0x00280008, "IS", b"1 "),
         Part(0x00280009, "AT", struct.pack("<HH", 0x0018, 0x1063)),
         Part(0x00280010, "US", b"\x02\x00"),
+        Part(0x00280103, "US", b"\x00\x00"),
         Part(0x00280106, "US", b"\xff\xff"),
         Part(PIXEL_DATA, "OW", bytes(range(8))),
     ]
@@ -196,11 +197,30 @@ def test_a_directory_with_other_offsets_is_another_content():
     assert one[0] != other[0]
 
 
-def test_the_form_is_the_one_that_the_documentation_shows():
+def test_the_form_is_implicit_vr_little_endian():
     found = [Part(0x00100010, "PN", b"Doe^Jane "), Part(PIXEL_DATA, "OW", b"\x01\x02")]
     dataset, pixels = components(put_together(found))
     assert dataset == sha256(bytes.fromhex("1000 1000 08000000 446f655e4a616e65"))
     assert pixels == sha256(bytes.fromhex("e07f 1000 02000000 0102"))
+
+
+EXAMPLE = """
+    10000000554c040012000000 10001000504e0a00446f655e4a616e652020 40000000554c04003e000000 4000750253510000ffffffff
+    feff00e0ffffffff 40000000554c04000e000000 400007004c4f0600434845535420 feff0de000000000 feffdde000000000
+    e07f10004f5700000400000001020304
+"""
+EXAMPLE_BIG = """
+    00100010504e000a446f655e4a616e652020 004002755351000000000016 fffee0000000000e 004000074c4f0006434845535420
+    7fe000104f5700000000000402010403
+"""
+
+
+@pytest.mark.parametrize(("syntax", "written"), [(EXPLICIT, EXAMPLE), (BIG, EXAMPLE_BIG)])
+def test_the_example_of_the_documentation_is_right(syntax, written):
+    assert [digest.hex() for digest in components(head(How(syntax=syntax)) + bytes.fromhex(written))] == [
+        "6ceb4a2b654bb2b6194387e3328dc367b3e8038c84797975c8f95f320b28e2a0",
+        "6bfd62835c2f911a3a0e400c0f6ea04c17ddb33d098bb2ccfd5f5214395c5963",
+    ]
 
 
 def test_the_form_of_a_sequence_has_defined_lengths():
@@ -236,9 +256,10 @@ def test_a_head_without_a_preamble_or_a_transfer_syntax_is_read():
 
 @pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT])
 def test_the_order_of_elements_says_nothing(syntax):
-    turned = parts()[::-1]
+    found = changed(0x00280106, value=b"\1\0")
+    turned = found[::-1]
     turned[-2] = Part(0x00081115, "SQ", [part[::-1] for part in turned[-2].value])
-    assert components(put_together(turned, How(syntax=syntax))) == components(put_together(parts()))
+    assert components(put_together(turned, How(syntax=syntax))) == components(put_together(found))
 
 
 def test_padding_of_text_says_nothing():
@@ -248,6 +269,17 @@ def test_padding_of_text_says_nothing():
     assert components(put_together(changed(0x00080016, value=b"1.2.840.10008.5.1.4.1.1.7 "))) == plain
     for value in (b"  Doe^Jane", b"Doe^ Jane ", b"Doe^Jane\0\1"):
         assert components(put_together(changed(0x00100010, value=value))) != plain
+
+
+def test_only_the_length_of_a_group_is_left_out():
+    plain = components(put_together(parts()))
+    for syntax in (EXPLICIT, IMPLICIT):
+        length, payload = (Part(0x00090000, "UL", value) for value in (b"\1\2\3\4", b"not a length"))
+        assert components(put_together([length, *parts()], How(syntax=syntax))) == plain
+        assert components(put_together([payload, *parts()], How(syntax=syntax))) != plain
+    hidden = Part(0x00090000, "SQ", [[Part(0x00091001, "LO", b"hidden")]])
+    assert components(put_together([hidden, *parts()])) != plain
+    assert components(put_together([*parts(), Part(PADDING, "SQ", hidden.value)])) != plain
 
 
 def test_spaces_and_zeros_count_in_what_is_no_text():
@@ -294,8 +326,26 @@ def test_a_vr_by_which_a_value_is_read_as_another_is_seen_and_said():
 def test_a_vr_by_which_a_value_is_read_as_the_same_says_nothing():
     plain = components(put_together(parts()))
     assert components(put_together(changed(0x00100010, vr="UT"))) == plain
-    assert components(put_together(changed(0x00280106, vr="SS"))) == plain  # the pixel representation decides
     assert components(put_together(changed(PIXEL_DATA, vr="OB"))) == plain
+
+
+@pytest.mark.parametrize(("representation", "right", "wrong"), [(b"\0\0", "US", "SS"), (b"\1\0", "SS", "US")])
+def test_a_sign_that_the_pixel_representation_does_not_give_is_seen(representation, right, wrong):
+    def written(vr, value, syntax=EXPLICIT):
+        found = changed(0x00280106, vr=vr, value=value)
+        found = [Part(part.tag, part.vr, representation) if part.tag == 0x00280103 else part for part in found]
+        return read(put_together(found, How(syntax=syntax)))
+
+    for syntax in NATIVE:
+        assert written(right, b"\xff\xff", syntax).content.components == written(right, b"\xff\xff").content.components
+    assert written(wrong, b"\xff\xff").content.components != written(right, b"\xff\xff").content.components
+    assert f"(0028,0106) as {wrong}" in written(wrong, b"\xff\xff").remarks[0]
+    assert written(wrong, b"\xff\x7f").content.components == written(right, b"\xff\x7f").content.components
+
+
+def test_a_sign_that_nothing_gives_is_seen():
+    found = [Part(0x00280106, vr, b"\xff\xff") for vr in ("US", "SS", "UN")]
+    assert len({components(put_together([part])) for part in found}) == 3
 
 
 class TestPixels:
@@ -314,7 +364,8 @@ class TestPixels:
 
     def test_which_fragments_make_a_frame_is_seen(self):
         pieces = [self.A, self.B, self.C]
-        assert len({self.seen(pieces, table) for table in ([], [0, 18], [0, 36])}) == 3
+        found = {self.seen(pieces, table) for table in ([], [0, 18], [0, 36], [18, 36])}
+        assert len(found | {self.seen(pieces[:2], [])}) == 5
 
     def test_how_a_frame_is_cut_into_fragments_says_nothing(self):
         whole = self.seen([self.A + self.B, self.C], [])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from medanchor.core.ladder import Rung
 from medanchor.errors import MalformedRecordError
+from medanchor.records import hl7, hl7_diff
 from medanchor.records.hl7_diff import differences
 
 
@@ -107,6 +108,16 @@ def test_many_messages_that_all_differ_are_told_in_time():
     assert sum(1 for _ in differences(before, after)) > 10_000
 
 
+def test_files_with_too_many_parts_are_not_compared(monkeypatch):
+    monkeypatch.setattr(hl7_diff, "MOST_COMPARED", 7)
+    assert told(ADT, ADT) == []
+    assert told(ADT * 7, ADT * 7) == []
+    with pytest.raises(MalformedRecordError, match="it has more than 7 messages"):
+        told(ADT, ADT * 8)
+    with pytest.raises(MalformedRecordError, match="it has more than 7 segments in a message"):
+        told(ADT, ADT + b"PID\r")
+
+
 # -- all of it --------------------------------------------------------------------------------------------------------
 
 
@@ -127,8 +138,6 @@ def test_something_is_told_exactly_where_the_digests_differ(one, other):
 
 
 def _messages(data):
-    from medanchor.records import hl7
-
     document = hl7.read(data)
     if document.contained is None:
         return document.content.components[0]

@@ -92,20 +92,22 @@ def test_no_more_messages_are_read_than_memory_is_made_for(monkeypatch):
 
 def test_no_more_lines_and_fields_are_read_than_memory_is_made_for(monkeypatch):
     monkeypatch.setattr(hl7, "MOST_LINES", 100)
-    monkeypatch.setattr(hl7, "MOST_FIELDS", 100)
-    assert hl7.read(HEADER + b"PID" + b"|" * 100 + b"\rPID" * 99)
+    monkeypatch.setattr(hl7, "MOST_PARTS", 100)
+    assert hl7.read(HEADER + b"PID" + b"|^~|" * 25 + b"\rPID" * 99)
     with pytest.raises(MalformedRecordError, match="more than 100 line ends, line 1"):
         hl7.read(HEADER + b"PID\n" * 101)
-    with pytest.raises(MalformedRecordError, match="more than 100 fields, line 2"):
-        hl7.read(HEADER + b"PID" + b"|" * 101)
+    for padding in (b"|", b"^", b"~", b"|^~|"):
+        with pytest.raises(MalformedRecordError, match="more than 100 fields and components, line 2"):
+            hl7.read(HEADER + b"PID|" + padding * 101)
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        HEADER + b"PID|" + b"^" * 2_000_000,
-        HEADER + b"PID|" + b"&^" * 1_000_000 + b"x",
-        HEADER + b"PID|" + b"~" * 10_000_000 + b"\r",
+        HEADER + b"PID|" + b"^" * 99_999,
+        HEADER + b"PID|" + b"&^" * 99_999 + b"x",
+        HEADER + b"PID|" + b"&" * 10_000_000,
+        HEADER + (b"PID|" + b"~" * 99_999 + b"\r") * 20,
         HEADER + b"OBX|1|ST|||" + b"x" * 10_000_000 + b"\r",
         HEADER + b"\r\n" * 400_000,
         b"\n" * 10_000_000 + HEADER,

@@ -59,6 +59,13 @@ def test_the_forms_are_those_of_two_other_programs(document):
         assert component == hashlib.sha256(written).digest()
 
 
+def test_a_long_text_has_the_same_form():
+    for text in ("é&amp;> \n" * 400_000, " " * 3_000_000, "&#13;x" + " " * 2_000_000 + "\n<b/>"):
+        document = f"<a>&#32;{text}</a>"
+        forms = ET.canonicalize(document), ET.canonicalize(document, strip_text=True)
+        assert markup.read(document.encode()).content.components == tuple(map(digest, forms))
+
+
 # -- the same content -------------------------------------------------------------------------------------------------
 
 

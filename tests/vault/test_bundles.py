@@ -1,9 +1,10 @@
 """Bundles: found again by path and by digest, whatever the paths and the digests are."""
 
 import pytest
-from vaulted import FOLDER, in_hand, numbered, put
+from vaulted import FOLDER, in_hand, in_hand_read, mixed, numbered, put, read_as
 
-from medanchor.core.hashes import Hash
+from medanchor.core.commitment import Content, Kind
+from medanchor.core.hashes import Hash, sha256
 from medanchor.errors import VaultError
 from medanchor.records.digest import Hashed
 from medanchor.vault.bundles import (
@@ -17,6 +18,8 @@ from medanchor.vault.bundles import (
     tile_roots,
     tiles_of,
 )
+from medanchor.vault.integrity import check_database
+from medanchor.vault.rows import seal
 from medanchor.vault.search import find_digest, path_of
 
 WEIRD = [
@@ -185,3 +188,181 @@ def test_a_missing_tile_is_told(store):
     store.database.execute("DELETE FROM tile")
     with pytest.raises(VaultError, match="the bundle of entry 0 is not whole"):
         list(stamped_in(store, FOLDER))
+
+
+# -- records of other kinds, and containers ------------------------------------------------------------------------
+
+CONTAINER = FOLDER + b"/export.ndjson/"
+
+
+def put_container(store):
+    """A folder with a text and a container of three, and another folder."""
+    itself = {b"export.ndjson": Content(Kind.BYTES, sha256(b"all lines")), b"letter": Content(Kind.BYTES, sha256(b"l"))}
+    inside = {b"1": read_as(Kind.FHIR, b"1"), b"2": Content(Kind.BYTES, sha256(b"2")), b"17": read_as(Kind.FHIR, b"17")}
+    other = {b"image": read_as(Kind.DICOM, b"image")}
+    put(store, in_hand_read(itself), in_hand_read(inside, CONTAINER), in_hand_read(other, b"/records/other"))
+    return itself, inside, other
+
+
+def test_what_is_inside_a_container_has_a_path_below_it(store):
+    itself, inside, other = put_container(store)
+    expected = {
+        **{FOLDER + b"/" + name: content for name, content in itself.items()},
+        **{CONTAINER + name: content for name, content in inside.items()},
+        b"/records/other/image": other[b"image"],
+    }
+    for path, content in expected.items():
+        (place,) = find_digest(store, content.raw)
+        assert path_of(store, place) == path
+
+
+def test_what_was_stamped_in_a_container_is_found_by_its_path(store):
+    _, inside, _ = put_container(store)
+    (stamped,) = stamped_in(store, CONTAINER)
+    assert (stamped.folder, stamped.names) == (CONTAINER, list(inside))
+    assert stamped.raws == [content.raw for content in inside.values()]
+    assert names_in(store, FOLDER) == [b"export.ndjson", b"letter"]
+    assert names_in(store, CONTAINER.removesuffix(b"/")) == []
+
+
+def test_containers_are_no_folders(store):
+    put_container(store)
+    deep = b"/records/deep/a.zip/"
+    put(store, in_hand({b"a.zip": b"zip"}, b"/records/deep"), in_hand_read(mixed(3), deep))
+    put(store, in_hand({b"root.zip": b"root"}, b"/"), in_hand_read(mixed(3, 50), b"/root.zip/"))
+    put(store, in_hand({b"": b"piped"}, b""), in_hand_read(mixed(3, 90), b"-/"))
+    folders = [b"/", b"/records/deep", b"/records/other", FOLDER]
+    assert all_folders(store) == sorted(folders)
+    assert folders_below(store, b"/") == sorted(folders)
+    assert folders_below(store, b"/records") == sorted(folders[1:])
+    assert folders_below(store, FOLDER) == [FOLDER]
+    assert folders_below(store, FOLDER + b"/export.ndjson") == []
+    assert folders_below(store, CONTAINER) == []
+    assert names_in(store, b"/") == [b"root.zip"]
+    assert names_in(store, b"/root.zip/") == list(mixed(3, 50))
+    assert list(check_database(store)) == []
+
+
+def test_a_folder_that_was_a_container_once_keeps_its_records_apart(store):
+    """The file a.zip was unpacked to a folder of the same name."""
+    put(store, in_hand({b"a.zip": b"zip"}), in_hand_read(mixed(5), FOLDER + b"/a.zip/"))
+    put(store, in_hand(numbered(2), FOLDER + b"/a.zip"))
+    assert names_in(store, FOLDER + b"/a.zip") == list(numbered(2))
+    assert names_in(store, FOLDER + b"/a.zip/") == list(mixed(5))
+    assert folders_below(store, FOLDER) == [FOLDER, FOLDER + b"/a.zip"]
+
+
+def index_rows(store):
+    return set(store.database.execute("SELECT prefix, location FROM digest"))
+
+
+def test_the_index_has_a_row_for_each_digest_by_which_a_record_is_found(store):
+    _, inside, other = put_container(store)
+    database = {path_of(store, Place(0, leaf)): (1 << 10) + leaf for leaf in range(6)}
+    rows = {(tile(store, 0, 0).raws()[leaf][:8], (1 << 10) + leaf) for leaf in range(6)}
+    for name in (b"1", b"17"):
+        data, _, _, _, numeric = inside[name].components
+        rows |= {(data[:8], database[CONTAINER + name]), (numeric[:8], database[CONTAINER + name])}
+    rows.add((other[b"image"].components[0][:8], database[b"/records/other/image"]))
+    assert index_rows(store) == rows
+
+
+@pytest.mark.parametrize("count", [1, 5, 1024, 1025, 3000])
+def test_mixed_bundles_after_raw_ones_are_sound_and_found_again(store, count):
+    """Batches of raw tiles are indexed by SQLite, mixed ones by us: the numbers have to run on."""
+    put(store, in_hand(numbered(1500)))
+    put(store, in_hand_read(mixed(count)), in_hand(numbered(1030), b"/more"))
+    put(store, in_hand(numbered(3, 7000)))
+    put(store, in_hand_read(mixed(7, 5000)))
+    assert list(check_database(store)) == []
+    for leaf in {0, count - 1, count // 2}:
+        content = mixed(count)[b"%06d" % leaf]
+        assert find_digest(store, content.raw) == [Place(1, leaf)]
+        assert path_of(store, Place(1, leaf)) == FOLDER + b"/%06d" % leaf
+    assert find_digest(store, raw(numbered(1030)[b"record-000007.json"])) == [Place(0, 7), Place(1, count + 7)]
+    assert find_digest(store, raw(b"content 7001")) == [Place(2, 1)]
+    reader = BundleReader(store, 1, count + 1030)
+    assert reader.position(count).index == count
+
+
+def test_a_raw_tile_in_a_mixed_batch_is_indexed_as_well(store):
+    put(store, in_hand(numbered(2048)), in_hand_read(mixed(10), b"/mixed"))
+    assert list(check_database(store)) == []
+    for number in (0, 1023, 1024, 2047):
+        assert find_digest(store, raw(b"content %d" % number)) == [Place(0, number)]
+
+
+# -- damage to contents --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def filled(store):
+    """A vault whose first bundle is raw (tiles 1, 2), whose second one has records of all kinds (tiles 3, 4)."""
+    put(store, in_hand(numbered(1500)))
+    put(store, in_hand_read(mixed(1500)))
+    assert [row[0] for row in store.database.execute("SELECT tile FROM content")] == [3, 4]
+    return store
+
+
+def found_after(store, statement, *values):
+    store.database.execute(statement, values)
+    return list(check_database(store))
+
+
+@pytest.mark.parametrize("place", [0, 1, 475, 476, 477, 1000, -33, -1])
+def test_a_changed_byte_of_contents_is_found(filled, place):
+    (contents,) = filled.database.execute("SELECT contents FROM content WHERE tile = 4").fetchone()
+    place %= len(contents)
+    changed = contents[:place] + bytes([contents[place] ^ 1]) + contents[place + 1 :]
+    found = found_after(filled, "UPDATE content SET contents = ? WHERE tile = 4", changed)
+    assert "row 2 of the table content is damaged" in found
+
+
+@pytest.mark.parametrize("change", ["x''", "substr(contents, 2)", "substr(contents, 1, 475)", "contents || x'00'"])
+def test_contents_of_another_length_are_found_though_their_seal_fits(filled, change):
+    (changed,) = filled.database.execute(f"SELECT CAST({change} AS BLOB) FROM content WHERE tile = 4").fetchone()  # noqa: S608 - the test's own
+    statement = "UPDATE content SET contents = ?, seal = ? WHERE tile = 4"
+    assert found_after(filled, statement, changed, seal("content", 4, changed))
+    if changed:
+        with pytest.raises(VaultError, match="the bundle of entry 1 is not whole"):
+            tile(filled, 1, 1)
+
+
+@pytest.mark.parametrize("tile_id", [3, 4])
+def test_contents_that_are_gone_are_missed(filled, tile_id):
+    assert found_after(filled, "DELETE FROM content WHERE tile = ?", tile_id)
+
+
+@pytest.mark.parametrize("contents", [b"", bytes(1024), b"\3" + bytes(1023 + 64)])
+@pytest.mark.parametrize("tile_id", [1, 5, 0, -1])
+def test_contents_that_nobody_wrote_are_found_though_their_seal_fits(filled, tile_id, contents):
+    """For a tile of mere bytes, or for none."""
+    values = (tile_id, contents)
+    assert found_after(filled, "INSERT INTO content VALUES (?, ?, ?)", *values, seal("content", *values))
+
+
+def test_contents_of_another_tile_are_found(filled):
+    rows = dict(filled.database.execute("SELECT tile, contents FROM content").fetchall())
+    for tile_id, contents in ((3, rows[4]), (4, rows[3])):
+        values = (tile_id, contents)
+        filled.database.execute("REPLACE INTO content VALUES (?, ?, ?)", (*values, seal("content", *values)))
+    assert list(check_database(filled))
+
+
+def test_a_row_of_the_index_for_a_part_that_is_gone_or_moved_is_found(filled):
+    (contents,) = filled.database.execute("SELECT contents FROM content WHERE tile = 3").fetchone()
+    prefix = contents[1024 : 1024 + 8]  # the first record is of mere bytes, the second one's data come first
+    location = (3 << 10) + 1
+    where = "WHERE prefix = ? AND location = ?"
+    assert filled.database.execute(f"SELECT count(*) FROM digest {where}", (prefix, location)).fetchone() == (1,)  # noqa: S608 - the test's own
+    filled.database.execute("SAVEPOINT sound")
+    assert found_after(filled, f"DELETE FROM digest {where}", prefix, location)  # noqa: S608 - the test's own
+    filled.database.execute("ROLLBACK TO sound")
+    assert found_after(filled, f"UPDATE digest SET location = location + 1 {where}", prefix, location)  # noqa: S608 - the test's own
+    filled.database.execute("ROLLBACK TO sound")
+    assert list(check_database(filled)) == []
+
+
+def test_a_table_of_contents_that_is_gone_is_told(filled):
+    filled.database.execute("DROP TABLE content")
+    assert "the database's tables are not those that medanchor made" in list(check_database(filled))
