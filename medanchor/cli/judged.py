@@ -70,8 +70,7 @@ def _one(item: Judged) -> Iterator[str]:
     if item.bundle and item.bundle.attestation:
         yield from verdict_lines(item.bundle.attestation, "the vault", likeness)
     elif item.bundle:
-        how = "unchanged" if likeness.rung is Rung.EXACT else "the same in content"
-        yield f"{how} since it was {_stamped(item.bundle)}; {_why_not(item.bundle)}"
+        yield f"{_how(item)} since it was {_stamped(item.bundle)}; {_why_not(item.bundle)}"
     if item.bundle:
         yield from _followed(item.bundle)
 

@@ -163,7 +163,8 @@ def _tell(attestation: "Attestation", likeness: "Likeness", within: bytes | None
     verified = attestation.level is not TrustLevel.CONSISTENT
     lines = [*likeness_lines(likeness, within), *verdict_lines(attestation, likeness=likeness)]
     verdict = "verified" if verified else "consistent"
-    out.result(*lines, verdict=verdict, **likeness_fields(likeness, within), **attestation_fields(attestation))
+    like = likeness_fields(likeness, within, names=out.verbose)
+    out.result(*lines, verdict=verdict, **like, **attestation_fields(attestation))
     if not verified:
         hint = "give the chain's headers with --headers, or compare the block with a source you trust"
         out.fail(PendingError("nothing outside the proof confirms its block", hint=hint))

@@ -1,5 +1,6 @@
 """The sentences an auditor reads: what is claimed, what it rests on, what it does not say (docs/format.md, 7)."""
 
+import re
 from typing import TYPE_CHECKING
 
 from medanchor.cli.context import time_text
@@ -63,10 +64,16 @@ def parts_words(parts: "Sequence[str]") -> str:
     return " and ".join(f"its {part}" for part in parts)
 
 
-def likeness_fields(likeness: "Likeness", within: bytes | None) -> dict[str, object]:
-    """Return the JSON of how like a record is to what was stamped (docs/json.md)."""
+_PLACE = re.compile(rb"content|(?:[0-9]+|entry/[0-9]+)(?:/entry/[0-9]+)*")
+"""How a record inside another one is called, but for the members of archives: those have names that people gave."""
+
+
+def likeness_fields(likeness: "Likeness", within: bytes | None, *, names: bool) -> dict[str, object]:
+    """Return the JSON of how like a record is to what was stamped, with `names` of members or without."""
     fields: dict[str, object] = {"likeness": likeness.rung.value, "differing": list(likeness.parts)}
-    return fields | ({"inside": name_of(within)} if within is not None else {})
+    if within is not None:
+        fields["inside"] = name_of(within) if names or _PLACE.fullmatch(within) else ""
+    return fields
 
 
 def _existed(likeness: "Likeness | None") -> str:

@@ -58,7 +58,7 @@ def export(
         raise UsageError(f"{there:,} of these proofs are there already", hint="replace them with --force")
     folders = set(map(os.path.dirname, files))
     if any(map(_is_in_the_way_of, folders)):
-        raise UsageError("a file has the name of a folder for these proofs", hint="name another one with --output")
+        raise UsageError("cannot write the proofs: not a directory", hint="name another folder with --output")
     for folder in folders:
         private.sweep(Path(os.fsdecode(folder)))
     for finding, target in targets:

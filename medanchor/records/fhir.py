@@ -137,7 +137,10 @@ def _meta(meta: Json) -> bytes:
 # -- the short cut and the exact way -----------------------------------------------------------------------------------
 
 _PLAIN = re.compile(rb"(?!-0(?:\.0)?[,}\]]|-?0\.00000)-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]*[1-9]|(\.0))?[,}\]]")
-"""A number that orjson and the lexical form spell alike, and RFC 8785 too, but for the one group."""
+"""A number that orjson and the lexical form spell alike, and RFC 8785 too, but for the one group.
+
+orjson's versions differ in where they begin to write exponents; small numbers are left to the exact way.
+"""
 
 _SHAPE = bytes.maketrans(b"0123456789-[", b"00000000000,")
 """Once all digits are zeros, a number begins at `":0` in an object and at `,0` in an array: twice as fast to find as

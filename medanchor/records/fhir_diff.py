@@ -112,8 +112,8 @@ def _in_lines(old: list[tuple[int, bytes]], new: list[tuple[int, bytes]]) -> Ite
             yield from _in_line(f"line {old[i][0]}", old[i][1], new[j][1])
         elif i is not None:
             yield Difference(f"line {old[i][0]}", _text(old[i][1]), None)
-        elif j is not None:
-            yield Difference(f"line {new[j][0]}", None, _text(new[j][1]))
+        else:
+            yield Difference(f"line {new[j or 0][0]}", None, _text(new[j or 0][1]))
 
 
 def _lines(data: bytes) -> list[tuple[int, bytes]]:

@@ -126,11 +126,13 @@ def test_a_proof_finds_its_record_inside_another_container(clinic, tmp_path):
     done = clinic.prove(folder / "x.1.ndjson", "export.ndjson/5.medproof", "--json")
     assert (done.code, done.json["inside"], done.json["likeness"]) == (0, "2", "SAME CONTENT")
     assert clinic.prove(folder / "x.2.ndjson", "export.ndjson/6.medproof").code == 4
-    done = clinic.prove(clinic.path("archive.zip"), "export.ndjson/6.medproof", "--json")
+    done = clinic.prove(clinic.path("archive.zip"), "export.ndjson/6.medproof", "--json", "--verbose")
     assert (done.code, done.json["inside"]) == (0, "c.ndjson/6")
+    done = clinic.prove(clinic.path("archive.zip"), "export.ndjson/6.medproof", "--json")
+    assert (done.code, done.json["inside"]) == (0, "")  # members may be called after patients
     done = clinic.prove("-", "bundle.json/entry/1.medproof", "--json", stdin=BUNDLE.encode())
     assert (done.code, done.json["inside"]) == (0, "entry/1")
-    done = clinic.prove("-", "archive.zip/b/letter.txt.medproof", "--json", stdin=zipped(MEMBERS))
+    done = clinic.prove("-", "archive.zip/b/letter.txt.medproof", "--json", "-v", stdin=zipped(MEMBERS))
     assert (done.code, done.json["inside"]) == (0, "b/letter.txt")
     done = clinic.prove(clinic.path("bundle.json"), "bundle.json.medproof", "--json")
     assert "inside" not in done.json

@@ -63,6 +63,23 @@ def test_a_sound_record_has_no_remark(clinic):
     assert (value["records"], value["inside"], value["bytes_only"], value["remarks"]) == (8, 3, 0, 0)
 
 
+def test_what_is_not_anchored_yet_is_not_called_the_same_where_a_part_was_accepted(clinic):
+    path = clinic.put("o.json", OBSERVATION)
+    clinic.run("stamp", path)
+    for content, words, start in (
+        (OBSERVATION.encode(), (), "unchanged since it was stamped"),
+        (rewritten(OBSERVATION), (), "written anew, the same in content since it was stamped"),
+        (
+            OBSERVATION.replace("Glucose of", "x").encode(),
+            ("--accept", "narrative"),
+            "accepted despite a difference in narrative since it was stamped",
+        ),
+    ):
+        path.write_bytes(content)
+        done = clinic.verify(path, *words)
+        assert (done.code, done.out.startswith(start)) == (3, True)
+
+
 def test_what_else_is_to_be_known_is_told_and_is_no_reason_to_doubt_the_rest(clinic):
     clinic.put("i.dcm", b"MZ" + dicom()[2:])
     clinic.put("d.xml", XML.replace("\n<Clin", '\n<?xml-stylesheet href="a.xsl" type="text/xsl"?>\n<Clin'))

@@ -8,6 +8,7 @@ import pytest
 from medanchor.core.proof import parse_proof
 from medanchor.core.verify import TrustLevel
 from medanchor.errors import UsageError, VaultError
+from medanchor.notary.export import export
 from medanchor.notary.prove import Prover
 from medanchor.vault.bundles import Place
 
@@ -147,6 +148,33 @@ def test_a_write_that_fails_leaves_no_half_a_proof(desk, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         desk.export(tmp_path / "proofs")
     assert tree(tmp_path / "proofs") == []
+
+
+def test_a_file_in_the_place_of_a_folder_stops_the_export_before_it_begins(desk, tmp_path):
+    desk.write("a/record", b"1")
+    desk.stamp()
+    (tmp_path / "proofs").mkdir()
+    (tmp_path / "proofs" / "a").write_bytes(b"mine")
+    with pytest.raises(UsageError, match="not a directory"):
+        desk.export(tmp_path / "proofs", replace=True)
+    assert tree(tmp_path / "proofs") == ["a"]
+    (tmp_path / "proofs" / "a").unlink()
+    (tmp_path / "proofs" / "a").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UsageError):
+        desk.export(tmp_path / "proofs")
+
+
+def test_other_files_are_written_with_the_proofs_or_nothing_is(desk, tmp_path):
+    desk.stamp()
+    prover, (found,) = Prover(desk.store, {}), desk.examined("letter")
+    also = {os.fsencode(tmp_path / "proofs" / "note.json"): b"{}"}
+    assert export(prover, [found], tmp_path / "proofs", replace=False, also=also).written == 1
+    assert tree(tmp_path / "proofs") == ["letter.medproof", "note.json"]
+    assert stat.S_IMODE((tmp_path / "proofs" / "note.json").stat().st_mode) == 0o600
+    (tmp_path / "proofs" / "letter.medproof").unlink()
+    with pytest.raises(UsageError, match="1 of these"):
+        export(prover, [found], tmp_path / "proofs", replace=False, also=also)
+    assert tree(tmp_path / "proofs") == ["note.json"]
 
 
 def test_what_is_not_a_draft_survives_an_export_beside_it(desk, tmp_path):

@@ -42,10 +42,10 @@ class Clinic:
         for name in ("image", "letter", "results"):
             (desk.records / name).unlink()
 
-    def stamp(self, *names: str, reading: Reading = Reading(), again: bool = False) -> None:
+    def stamp(self, *names: str, form: Form | None = None) -> None:
         paths = [self.desk.path(name) for name in names] or [os.fsencode(self.desk.records)]
-        hashed = [item for item in digest_all(walk(paths), ignore, reading) if isinstance(item, Hashed)]
-        stamp(self.desk.store, self.desk.signer, hashed, StampRequest("authorship", TIME, (), again), os.urandom)
+        hashed = [item for item in digest_all(walk(paths), ignore, Reading(form)) if isinstance(item, Hashed)]
+        stamp(self.desk.store, self.desk.signer, hashed, StampRequest("authorship", TIME), os.urandom)
 
     def found(self, *names: str) -> list[Finding]:
         seen = list(reread(self.desk.store, examine(self.desk.store, self.desk.in_hand(*names)), Reading()))
@@ -119,7 +119,7 @@ def test_a_known_name_with_the_content_of_another_record_is_changed(clinic):
 
 def test_records_of_two_kinds_are_not_alike(clinic):
     clinic.desk.write("a.json", A.encode())
-    clinic.stamp(reading=Reading(Form.BYTES))
+    clinic.stamp(form=Form.BYTES)
     clinic.desk.write("a.json", anew(A).encode())
     clinic.desk.write("b.json", anew(A).encode())
     assert clinic.verdicts() == [("a.json", "changed"), ("b.json", "unknown")]
@@ -127,7 +127,7 @@ def test_records_of_two_kinds_are_not_alike(clinic):
 
 def test_a_container_stamped_as_bytes_does_not_become_the_same_by_what_others_stamped(clinic):
     clinic.desk.write("e.ndjson", lines(A, B))
-    clinic.stamp(reading=Reading(Form.BYTES))
+    clinic.stamp(form=Form.BYTES)
     clinic.desk.write("other.ndjson", lines(A, B, C))
     clinic.stamp("other.ndjson")
     clinic.desk.write("e.ndjson", lines(B, C))
@@ -199,6 +199,17 @@ def test_a_resource_is_known_inside_its_container_by_its_id(clinic):
     ]
 
 
+def test_what_has_no_id_is_known_inside_its_container_by_where_it_stands(clinic):
+    one, two, other = (f'{{"resourceType":"Basic","n":{number}}}' for number in range(3))
+    clinic.desk.write("e.ndjson", lines(one, two, "[1]"))
+    clinic.stamp()
+    clinic.desk.write("e.ndjson", lines(one, other, "[2]"))
+    verdicts = [("e.ndjson", "changed"), ("e.ndjson/2", "changed"), ("e.ndjson/3", "changed")]
+    assert clinic.verdicts() == verdicts
+    clinic.desk.write("e.ndjson", lines(two, other, "[1]"))  # where `other` stands, one stood that is there
+    assert clinic.verdicts() == [("e.ndjson", "changed"), ("e.ndjson/2", "unknown"), ("e.ndjson/1", "missing")]
+
+
 def test_a_container_of_unknown_records_was_never_stamped(clinic):
     clinic.desk.write("a.json", A.encode())
     clinic.stamp()
@@ -224,6 +235,18 @@ def test_a_container_whose_records_are_in_others_now_is_not_missing(clinic):
     assert len(clinic.missing()) == 1  # what was met once excuses one of the two
     clinic.desk.write("more.ndjson", lines(B, C, A))
     assert clinic.missing() == []
+
+
+def test_a_bundle_is_more_than_what_is_inside_it(clinic):
+    entries = '{"resourceType":"Bundle","type":"batch","entry":[{"resource":%s,"request":{"method":"%s"}}]}'
+    clinic.desk.write("b.json", (entries % (A, "PUT")).encode())
+    clinic.stamp()
+    clinic.desk.write("b.json", (entries % (anew(A), "PUT")).encode())
+    assert clinic.verdicts() == [("b.json", "same-content")]
+    clinic.desk.write("b.json", (entries % (A, "DELETE")).encode())
+    assert clinic.verdicts() == [("b.json", "changed")]
+    clinic.desk.write("b.json", (entries % (resource(0, text={"div": "x"}), "PUT")).encode())
+    assert clinic.verdicts() == [("b.json", "changed"), ("b.json/entry/0", "same-data")]
 
 
 def test_the_records_of_a_container_are_those_of_the_version_in_hand(clinic):

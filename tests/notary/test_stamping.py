@@ -337,6 +337,18 @@ def test_containers_that_fill_many_tiles_keep_their_order(desk):
     assert desk.damage() == []
 
 
+@pytest.mark.parametrize("how", [{}, {"again": True}, {"follows": FOLLOWS}])
+def test_all_files_come_before_what_is_inside_any_of_them(desk, how):
+    put(desk.store, in_hand({b"first": b"entry"}))
+    folders = [b"/a", b"/b"]
+    files = [in_hand({b"x.zip": b"zip", b"y": b"y"}, folder) for folder in folders]
+    within = [in_hand_read(mixed(3, number), folder + b"/x.zip/") for number, folder in enumerate(folders)]
+    put(desk.store, files[0], within[0], files[1], within[1], **how)
+    paths = [path_of(desk.store, Place(1, leaf)) for leaf in range(10)]
+    assert paths[:4] == [b"/a/x.zip", b"/a/y", b"/b/x.zip", b"/b/y"]
+    assert [os.path.dirname(path) for path in paths[4:]] == [b"/a/x.zip"] * 3 + [b"/b/x.zip"] * 3
+
+
 def test_a_stamp_that_breaks_leaves_no_container_half_stamped(desk):
     big = in_hand({b"big.zip": b"1"}), in_hand_read(mixed(3000), FOLDER + b"/big.zip/")
     calls = []

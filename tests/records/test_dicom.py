@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import warnings
+import zlib
 
 import pydicom
 import pytest
@@ -359,7 +360,7 @@ class TestPixels:
 
     def test_an_offset_table_that_tells_something_else_is_seen(self):
         good = self.seen([self.A, self.B], [])
-        for table in ([0], [0, 20], [18, 0], [0, 0], [0, 18, 36], [8, 18], [0, 0xFFFFFFFF]):
+        for table in ([0], [0, 20], [0, 10], [0, 17], [18, 0], [0, 0], [0, 18, 36], [8, 18], [0, 0xFFFFFFFF]):
             assert self.seen([self.A, self.B], table) != good
 
     def test_which_fragments_make_a_frame_is_seen(self):
@@ -570,6 +571,17 @@ def test_what_is_no_sound_file_is_refused_and_said(damage):
         read(data)
     assert caught.value.message[0].islower() or caught.value.message[0] in "(0123456789"
     assert not caught.value.message.endswith(".")
+
+
+def test_what_is_deflated_has_an_end_of_its_own():
+    """All is there but the end, so that nobody can say if more was: refused."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    body = packer.compress(put_together(parts(), How(meta=False))) + packer.flush(zlib.Z_SYNC_FLUSH)
+    for data in (body, body + bytes(len(body) % 2)):
+        with pytest.raises(MalformedRecordError, match="what is deflated is cut off"):
+            read(head(How(syntax=DEFLATED)) + data)
+    whole = body + packer.flush()
+    assert components(head(How(syntax=DEFLATED)) + whole) == components(put_together(parts()))
 
 
 def test_problems_in_what_is_deflated_are_told_apart():

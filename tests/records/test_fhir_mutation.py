@@ -108,7 +108,7 @@ def test_no_change_to_a_document_goes_unseen():
         assert shown, after
         found[verdict] += 1
     assert same < CHANGES
-    assert all(found[step] > 50 for step in (Rung.SAME_VALUES, Rung.SAME_DATA, Rung.CHANGED)), found
+    assert all(found[step] > 20 for step in (Rung.SAME_VALUES, Rung.SAME_DATA, Rung.CHANGED)), found
 
 
 @pytest.mark.parametrize("data", [OBSERVATION, minified(OBSERVATION)], ids=["indented", "minified"])

@@ -39,6 +39,21 @@ def test_a_message_has_the_digests_that_the_format_tells():
     assert document == ((Kind.HL7, digest(written), (digest(message), digest(body))), (), None)
 
 
+def test_the_worked_example_of_the_format_holds():
+    data = bytes.fromhex(
+        "0b4d53487c5e7e5c267c4c41427c7c4548527c7c32303234303530337c7c4f52555e5230317c31377c507c322e352e317c0d0a"
+        "5049447c317c7c375e5e5e4e4f52544826265e4d525e5e7c7c5445535445525e4144417c7c0d0a"
+        "4f42587c317c53547c5742437c7c68696768205e7c7c0d0a1c0d"
+    )
+    document, (message,) = hl7.read(data), hl7.messages(data)
+    assert [digest.hex() for digest in (document.content.raw, message.content().raw, *document.content.components)] == [
+        "4a848c03f4486689fd54a1c7d67ad804ec28120090ea0b74de1a6797a7e2a463",
+        "ea4ca4aaa372572f9103244de22f02fe760a88782b206b80276233893c43929d",
+        "c61b93a5c96643e8978d8002687f88e81d866f34af1e091dfaa12495516a34a3",
+        "6b67e5813d11c3abd3a210ce66b10f346e32e397ee459bc48262ba2babebebd6",
+    ]
+
+
 def test_a_message_as_the_standard_writes_it_is_its_own_form(message):
     assert hl7.read(message).content.components[0] == digest(message)
 
@@ -93,6 +108,14 @@ def test_empty_ends_of_each_repetition_and_each_component_leave_it_the_same():
     padded = ADT.replace(b"NORTH^MR~555-44^^^SSA^SS|", b"NORTH&&^MR&^^~555-44^^^SSA^SS&^|")
     assert padded != ADT
     assert rung(ADT, padded) == SAME
+
+
+@pytest.mark.parametrize("inner", [b"^", b"&"])
+@pytest.mark.parametrize("outer", [b"^", b"~", b"|", b"\r"])
+def test_an_empty_end_is_found_where_it_is_the_only_one(inner, outer):
+    start, rest = rb"MSH|^~\&|A" + b"\rPID|1||B", b"PV1|D\r"
+    if inner != outer:
+        assert rung(start + outer + rest, start + inner + outer + rest) == SAME
 
 
 # -- the same data ----------------------------------------------------------------------------------------------------

@@ -48,6 +48,19 @@ def test_a_document_has_the_digests_that_the_format_tells():
     assert markup.read(data) == ((Kind.XML, hashlib.sha256(data).digest(), tuple(map(digest, forms))), (), None)
 
 
+def test_the_worked_example_of_the_format_holds():
+    data = bytes.fromhex(
+        "3c3f786d6c2076657273696f6e3d22312e30223f3e0a3c212d2d206120726573756c74202d2d3e3c763a76616c756520786d6c6e733a76"
+        "3d2275726e3a686c372d6f72673a76332220756e69743d276d6d6f6c2f4c272076616c75653d22352e3130220a20763a747970653d2263"
+        "3a50512220786d6c6e733a633d2275726e3a78223e0a2020352e313c212d2d203f202d2d3e30202667743b20350a3c2f763a76616c7565"
+        "3e0a"
+    )
+    assert [digest.hex() for digest in markup.read(data).content.components] == [
+        "d6b8c5d09d023c98ab504a1aa4b47583713e1eae76d307d315ad87b2d8d4ef92",
+        "9b2650a516c1ae3fb17626d4bdcafbe4621cfce6f1ddadb29c5d15bea1dcd073",
+    ]
+
+
 def test_the_forms_are_those_of_two_other_programs(document):
     components = markup.read(document).content.components
     assert components[0] == digest(ET.canonicalize(document))
@@ -90,9 +103,11 @@ def test_a_character_is_the_same_however_it_is_written():
 
 def test_namespaces_may_be_declared_elsewhere_and_in_vain():
     apart = b"<a><x:b xmlns:x='urn:x'/><x:b xmlns:x='urn:x'/></a>"
+    assert canonical(apart.decode()) == digest('<a><x:b xmlns:x="urn:x"></x:b><x:b xmlns:x="urn:x"></x:b></a>')
     assert rung(apart, b"<a xmlns:x='urn:x' xmlns:y='urn:y'><x:b/><x:b/></a>") == SAME
     assert rung(b"<a xmlns='u'><b/></a>", b"<a xmlns='u'><b xmlns='u'/></a>") == SAME
     assert rung(b"<a><b/></a>", b"<a xmlns=''><b xmlns=''/></a>") == SAME
+    assert rung(b"<x:a xmlns:x='x'/>", b"<x:a xmlns:x='x' xmlns=''/>") == SAME
     assert rung(b"<a xml:lang='de'/>", b"<a xmlns:xml='http://www.w3.org/XML/1998/namespace' xml:lang='de'/>") == SAME
 
 
@@ -251,3 +266,7 @@ def test_the_prefix_itself_counts():
 def test_attributes_are_in_the_order_of_their_namespaces():
     data = "<x xmlns:a='urn:z' xmlns:z='urn:a' a:k='1' z:k='2' é='3' k='4'/>"
     assert canonical(data) == digest('<x xmlns:a="urn:z" xmlns:z="urn:a" k="4" é="3" z:k="2" a:k="1"></x>')
+    data = "<c:x xmlns:b='urn:a' xmlns:c='urn:c' xmlns:a='urn:b' xmlns='urn:d' b:k='1' a:k='2'><y/></c:x>"
+    assert canonical(data) == digest(
+        '<c:x xmlns:a="urn:b" xmlns:b="urn:a" xmlns:c="urn:c" b:k="1" a:k="2"><y xmlns="urn:d"></y></c:x>'
+    )

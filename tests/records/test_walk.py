@@ -55,6 +55,30 @@ def test_the_beginning_of_an_opentimestamps_file_is_the_library_s():
     assert OTS_MAGIC == DetachedTimestampFile.HEADER_MAGIC
 
 
+OURS = b'{\n  "resourceType": "Provenance",\n  "id": "%s",\n' % (b"0a" * 32)
+"""How an exported Provenance begins."""
+
+
+def test_exported_provenances_are_passed_over_and_those_of_others_are_records(root):
+    content = {
+        b"entry-0.provenance.json": OURS,
+        b"a/entry-12.provenance.json": OURS + b'"target": []}',
+        b"entry-1.provenance.json": b'{"resourceType": "Provenance", "id": "123"}',
+        b"entry-2.provenance.json": OURS.replace(b"Provenance", b"Observation"),
+        b"entry-3.provenance.json": b"",
+        b"entry-x.provenance.json": OURS,
+        b"my-entry-4.provenance.json": OURS,
+        b"provenance.json": OURS,
+    }
+    for name, data in content.items():
+        make(root, name)
+        with open(os.path.join(root, name), "wb") as file:
+            file.write(data)
+    os.mkfifo(os.path.join(root, b"entry-9.provenance.json"))  # nobody waits for what comes through it
+    assert found(root) == below(root, *sorted(name for name in content if name not in list(content)[:2]))
+    assert found(os.path.join(root, b"entry-0.provenance.json")) == below(root, b"entry-0.provenance.json")
+
+
 def test_an_ots_that_cannot_be_read_is_left_to_whoever_hashes_it(root, monkeypatch):
     make(root, b"a.ots")
 
