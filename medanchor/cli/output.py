@@ -30,8 +30,10 @@ STYLES = {
     "NOT VERIFIED": "bold red",
     "CHANGED": "bold red",
     "MISSING": "bold red",
+    "ADDED": "bold red",
     "DAMAGED": "bold red",
     "never stamped": "yellow",
+    "only its bytes": "yellow",
     "unreadable": "yellow",
     "mind:": "dim",
 }

@@ -99,14 +99,13 @@ def _count(sources: str) -> int:
 
 def _accepted(parts: list[str]) -> frozenset[str]:
     """Return the parts that a reviewer accepts, given one by one or joined by commas. Raises UsageError."""
-    from medanchor.core.ladder import ACCEPTABLE, PRECISION
+    from medanchor.core.ladder import ACCEPTABLE
 
-    named = [part.strip() for text in parts for part in text.split(",")]
-    accepted = {PRECISION if part == "same-values" else part for part in named}
-    if unknown := accepted.difference(ACCEPTABLE):
-        known = ", ".join(("same-values", *ACCEPTABLE[1:]))
+    named = {part.strip() for text in parts for part in text.split(",")}
+    if unknown := named - ACCEPTABLE.keys():
+        known = ", ".join(ACCEPTABLE)
         raise UsageError(f"expected --accept to name parts out of {known}, found {', '.join(sorted(unknown))}")
-    return frozenset(accepted)
+    return frozenset(ACCEPTABLE[part] for part in named)
 
 
 def _compare(paths: list[str], original: Path, reading: "Reading", out: Output) -> None:

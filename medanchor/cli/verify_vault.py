@@ -13,6 +13,7 @@ from medanchor.cli.output import Output, name_of, plural
 from medanchor.cli.records import any_unreadable, hash_all, problem_fields, record_digest
 from medanchor.cli.sources import has_chain, open_chain
 from medanchor.cli.words import attestation_fields
+from medanchor.core.ladder import accepting
 from medanchor.core.verify import TrustLevel
 from medanchor.errors import PartialError, PendingError, Step, UnknownRecordError, VerificationError
 from medanchor.notary.examine import (
@@ -88,7 +89,7 @@ def _contradiction(judged: list[Judged], out: Output) -> VerificationError:
     total = sum(item.records for item in judged)
     message = f"expected {plural(total, 'record')} as stamped, found {unlike:,} changed or missing"
     parts = sorted({part for item in judged if not item.stands for part in item.likeness.parts})
-    accept = f" If a reviewer finds that harmless: --accept {','.join(parts)}" if parts else ""
+    accept = f" If a reviewer finds that harmless: --accept {accepting(parts)}" if parts else ""
     hint = f"{out.see()}; edited, moved or deleted after the stamp?{accept}"
     return VerificationError(message, step=Step.RECORD, hint=hint)
 

@@ -4,7 +4,7 @@ A document that a server stored and gave back is rarely the same bytes. Its part
 and if not, what differs. Pure: digests in, verdict out.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -44,8 +44,16 @@ class Likeness(NamedTuple):
 PRECISION = "precision"
 """What differs between 5.10 and 5.1, which FHIR says is significant."""
 
-ACCEPTABLE = (PRECISION, "narrative", "meta", "id", "pixels", "dataset", "header", "whitespace")
-"""What a reviewer may find harmless: the parts that are named where not the whole record differs."""
+ACCEPTABLE = {
+    "same-values": PRECISION,
+    **{part: part for part in ("narrative", "meta", "id", "pixels", "dataset", "header", "whitespace")},
+}
+"""What a reviewer may find harmless, as it is typed → the part that is named where not the whole record differs."""
+
+
+def accepting(parts: Sequence[str]) -> str:
+    """Return how these parts are typed to be accepted."""
+    return ",".join(typed for typed, part in ACCEPTABLE.items() if part in parts)
 
 
 def compare(stamped: Content, found: Content) -> Likeness:

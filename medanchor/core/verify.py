@@ -21,7 +21,7 @@ from medanchor.core.header import (
     root_from_branch,
     work_of,
 )
-from medanchor.core.ladder import Likeness, compare
+from medanchor.core.ladder import Likeness, accepting, compare
 from medanchor.core.merkle import leaf_hash, root_from_inclusion
 from medanchor.core.proof import Anchor, Block, Proof
 from medanchor.core.signature import key_id
@@ -149,7 +149,7 @@ def check_content(proof: Proof, found: Content, accepted: frozenset[str] = froze
     raise VerificationError(
         f"{likeness.rung}: not as in the record that was stamped: {', '.join(likeness.parts)}",
         step=Step.RECORD,
-        hint=f"where a reviewer finds that harmless: --accept {','.join(likeness.parts)}",
+        hint=f"where a reviewer finds that harmless: --accept {accepting(likeness.parts)}",
     )
 
 

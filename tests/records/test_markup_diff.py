@@ -110,6 +110,11 @@ def test_white_space_between_elements_is_counted():
     assert told(b"<a> <b/></a>", b"<a><b c=''/></a>") == [("a/b/@c", None, "")]
 
 
+def test_white_space_that_is_to_be_preserved_is_told_where_it_stands():
+    start = b"<a xml:space='preserve'><b/>"
+    assert told(start + b" </a>", start + b"\n</a>") == [("a/text()", " ", "\n")]
+
+
 def test_a_long_text_is_shown_where_it_differs():
     text = b"x" * 5_000
     ((_, was, now),) = told(b"<a>" + text + b"1" + text + b"</a>", b"<a>" + text + b"2" + text + b"</a>")
