@@ -199,6 +199,7 @@ def _collect(named: _Named, out: Output, vault: Path) -> tuple[list["Hashed"], l
     within: list[Hashed | Problem] = []
     if STDIN.encode() in named.paths:
         whole = stdin_content(named.reading)
+        nameless.pop(whole.document.content.raw, None)  # what was piped in comes last: what is inside it follows
         nameless[whole.document.content.raw] = hashed_one(b"", b"", whole.document.content)
         within = inside(PIPED, whole)
     paths = [path for path in named.paths if path != STDIN.encode()]

@@ -66,7 +66,7 @@ _MAGIC = {b"PK\x03\x04": Form.ZIP, b"PK\x05\x06": Form.ZIP, b"\x1f\x8b\x08": For
 _is_utf_16_xml = re.compile(rb"\xff\xfe(?:[ \t\r\n]\x00)*<\x00|\xfe\xff(?:\x00[ \t\r\n])*\x00<").match
 _is_json = re.compile(rb'\{\s*["}]').match
 _TEXTS = {
-    Form.XML: re.compile(rb"<[A-Za-z_:?!\x80-\xff]").match,
+    Form.XML: re.compile(rb"<(?!(?i:html|!doctype\s+html)\b)[A-Za-z_:?!\x80-\xff]").match,  # letters are kept as HTML
     Form.HL7: re.compile(rb"(?:\x0b?MSH|[FB]HS)[^A-Za-z0-9\s]").match,
 }
 _is_binary = re.compile(rb"[\x00-\x08\x0e-\x1b\x1d-\x1f]").search

@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 from contextlib import suppress
 
 import orjson
@@ -119,6 +120,24 @@ def test_the_place_is_not_told_where_the_textbook_reader_would_take_too_long(mon
         parse(b"[" + b"1," * 100)
     assert refused.value.message == "it is no JSON, or nested too deeply"
     assert MAX_TOKENS == 2_000_000
+
+
+def test_a_long_document_may_not_be_nested_deep(monkeypatch):
+    monkeypatch.setattr(fhir_json, "MAX_TOKENS", 1000)
+    long = b"[" + b"1," * 600 + b"%s]"
+    assert parse(long % (b"[" * 253 + b"]" * 253))
+    with pytest.raises(MalformedRecordError, match="nested too deeply"):
+        parse(long % (b"[" * 254 + b"]" * 254))
+
+
+def test_the_limit_of_depth_is_ours_and_not_that_of_python_s_stack():
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(10_000)
+    try:
+        with pytest.raises(MalformedRecordError, match="deeper than 1000 levels, at byte 1000"):
+            parse(b"[" * 1001 + b"]" * 1001)
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def test_messages_show_nothing_of_the_record():
