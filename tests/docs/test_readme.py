@@ -104,7 +104,7 @@ def test_the_plain_way_for_users_makes_a_vault_and_says_so(tmp_path):
     command = [sys.executable, "-m", "medanchor", "stamp", str(ROOT / "examples" / "visit-2026-11-21"), "--anchor"]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     assert "there was no vault: made one in" in done.stderr
-    assert "5 records stamped as authorship by you" in done.stdout
+    assert "16 records, 11 of them inside others, stamped as authorship by you" in done.stdout
 
 
 def test_every_command_and_exit_code_stands_in_the_readme():
