@@ -29,7 +29,7 @@ offline: $(VENV)/.installed-dev
 	@for own in -n -rn; do unshare $$own true 2>/dev/null && break; done || \
 		{ echo "skipped: this machine cannot make a network namespace (unshare -rn)"; exit 0; }; \
 	unshare $$own $(BIN)/python tests/offline.py -q -n $(JOBS) --dist worksteal -p no:cacheprovider \
-		tests/core tests/vault tests/records tests/notary tests/chain
+		tests/core tests/vault tests/notary tests/chain tests/records/test_digest.py tests/records/test_reading.py tests/records/test_walk.py
 
 bench: $(VENV)/.installed-dev ## measure; docs in benchmarks/README.md
 	$(BIN)/pip install -q --group bench
