@@ -114,7 +114,7 @@ def _with_later(finding: Finding, places: Sequence[Place]) -> Finding:
 
 def _as_what_is_inside(container: Finding, unlike: Sequence[Finding]) -> Finding:
     """Return the verdict on a container that is nothing beside what is inside it: it differs in what that does."""
-    parts = tuple(part for part in ACCEPTABLE if any(part in finding.parts for finding in unlike))
+    parts = tuple(part for part in ACCEPTABLE.values() if any(part in finding.parts for finding in unlike))
     if not unlike:
         return container._replace(verdict=Verdict.SAME_CONTENT)
     if any(not finding.parts or finding.added for finding in unlike):

@@ -120,7 +120,7 @@ class Sink(Protocol):
         """Return what `undo` needs to come back to here."""
         ...
 
-    def undo(self, mark: Any) -> None:  # noqa: ANN401
+    def undo(self, mark: Any) -> None:  # noqa: ANN401 - as above
         """Forget what came since `mark`."""
         ...
 

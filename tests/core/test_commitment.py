@@ -51,7 +51,12 @@ def test_an_unknown_kind_is_refused(kind):
 
 @pytest.mark.parametrize(
     ("salt", "raw", "parts"),
-    [(SALT[1:], RAW, (RAW,)), (SALT + b"\x00", RAW, (RAW,)), (SALT, RAW[1:], (RAW,)), (SALT, RAW, (RAW + b"\x00",))],
+    [
+        (SALT[1:], RAW, (RAW, RAW)),
+        (SALT + b"\x00", RAW, (RAW, RAW)),
+        (SALT, RAW[1:], (RAW, RAW)),
+        (SALT, RAW, (RAW, RAW + b"\x00")),
+    ],
 )
 def test_lengths_are_checked_so_that_no_two_records_share_an_entry(salt, raw, parts):
     with pytest.raises(MalformedProofError, match="expected a salt of 16 bytes and digests of 32"):
