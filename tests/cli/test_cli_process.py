@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from transcript import Transcript, run, spawn, tree
+from transcript import run, spawn, tree
 from world import surroundings
 
 MEDANCHOR = [sys.executable, "-m", "medanchor"]
@@ -298,5 +298,7 @@ def test_a_dry_run_writes_nothing(env, user):
     before = tree(user)
     done = spawn("stamp", "visit", "--dry-run", env=env)
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("would stamp 2 records as authorship, and skip 1 unchanged\nonly its bytes are covered: ")
+    assert done.out.startswith(
+        "would stamp 2 records as authorship, and skip 1 unchanged\nonly its bytes are covered: "
+    )
     assert tree(user) == before
