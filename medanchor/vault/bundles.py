@@ -5,17 +5,18 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from typing import NamedTuple
 
-from medanchor.core.commitment import TreeHead
+from medanchor.core.commitment import WIDTHS, TreeHead
 from medanchor.core.hashes import HASH_LENGTH, SALT_LENGTH, Hash
+from medanchor.core.ladder import ABSENT
 from medanchor.core.merkle import Nodes, appended_nodes, inclusion_path, leaf_hash, nodes_of, root_of
 from medanchor.core.proof import Position
 from medanchor.errors import VaultError
 from medanchor.vault.rows import seal
 from medanchor.vault.store import Store
-from medanchor.vault.tiles import LEVEL, RECORDS_PER_TILE, Tile
+from medanchor.vault.tiles import FOUND_BY, LEVEL, RECORDS_PER_TILE, Tile
 
 PREFIX_LENGTH = 8
 """The index of digests keeps the first bytes of each: enough to find it, and lean."""
@@ -25,10 +26,18 @@ INSERT_TILES = 256
 
 INDEX_DIGESTS = f"""
     WITH RECURSIVE record(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM record WHERE number + 1 < :count)
-    INSERT INTO digest
-    SELECT substr(:raws, {HASH_LENGTH} * number + 1, {PREFIX_LENGTH}), :first + number FROM record ORDER BY 1
+    INSERT OR IGNORE INTO digest
+    SELECT substr(:packed, :width * number + :at + 1, {PREFIX_LENGTH}), :first + number FROM record
+    WHERE substr(:packed, :width * number + :at + 1, {HASH_LENGTH}) <> :absent
+    AND substr(:packed, :width * number + :unlike + 1, {HASH_LENGTH} * (:unlike <> :at))
+        <> substr(:packed, :width * number + :at + 1, {HASH_LENGTH})
+    ORDER BY 1
 """  # noqa: S608 - constants
-"""SQLite cuts the packed digests itself: twice as fast as a row at a time from Python."""
+"""SQLite cuts the packed digests itself: more than twice as fast as a row at a time from Python.
+
+A record has `width` bytes in `packed`, and its digest stands `at` there. It is left out if it is `absent`, or the same
+as the one that stands at `unlike`: a component may equal another one (`at` itself for none).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +109,26 @@ def _insert_tiles(database: sqlite3.Connection, entry: int, next_id: int, start:
         if tile.contents:
             contents = (first + number, tile.contents)
             database.execute("INSERT INTO content VALUES (?, ?, ?)", (*contents, seal("content", *contents)))
-    if any(tile.contents for tile in tiles):
-        rows = chain.from_iterable(digest_rows(first + number, tile) for number, tile in enumerate(tiles))
+    for kind, run in groupby(enumerate(tiles, first), key=lambda item: item[1].kind):
+        _index(database, kind, list(run))
+
+
+def _index(database: sqlite3.Connection, kind: int | None, tiles: Sequence[tuple[int, Tile]]) -> None:
+    """Put the digests of tiles in a row into the index; `kind` is that of all their records, None if they differ."""
+    if kind is None:
+        rows = chain.from_iterable(digest_rows(number, tile) for number, tile in tiles)
         database.executemany("INSERT INTO digest VALUES (?, ?)", sorted(rows))
-    else:  # all tiles but a bundle's last are full, so locations run on
-        raws = b"".join(tile.packed_raws() for tile in tiles)
-        count = len(raws) // HASH_LENGTH
-        database.execute(INDEX_DIGESTS, {"raws": raws, "count": count, "first": first << LEVEL})
+        return
+    first = tiles[0][0] << LEVEL  # all tiles but a bundle's last are full, so locations run on
+    raws = b"".join(tile.packed_raws() for _, tile in tiles)
+    one = {"first": first, "count": len(raws) // HASH_LENGTH}
+    database.execute(INDEX_DIGESTS, one | {"packed": raws, "width": HASH_LENGTH, "at": 0, "unlike": 0, "absent": b""})
+    components = b"".join(tile.packed_components() for _, tile in tiles)
+    numbers = FOUND_BY.get(kind, ())
+    for number in numbers:
+        at, unlike = number * HASH_LENGTH, numbers[0] * HASH_LENGTH
+        cut = {"packed": components, "width": WIDTHS[kind], "at": at, "unlike": unlike, "absent": ABSENT}
+        database.execute(INDEX_DIGESTS, one | cut)
 
 
 def digest_rows(tile_id: int, tile: Tile) -> set[tuple[bytes, int]]:

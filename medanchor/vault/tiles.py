@@ -90,6 +90,16 @@ class Tile:
         start = self.count + _width(self.contents[:offset])
         return tuple(map(Hash, split_hashes(self.contents[start : start + WIDTHS[kind]])))
 
+    @property
+    def kind(self) -> int | None:
+        """The kind of all its records; None if they are of several."""
+        kinds = set(self.contents[: self.count])
+        return next(iter(kinds), Kind.BYTES) if len(kinds) <= 1 else None
+
+    def packed_components(self) -> bytes:
+        """Return the component digests of its records, one after another."""
+        return self.contents[self.count :]
+
     def found_by(self) -> Iterator[tuple[int, bytes]]:
         """Return each digest by which one of the records is found, after the record's offset: the raw ones too."""
         yield from enumerate(self.raws())
