@@ -219,7 +219,10 @@ def inside(path: bytes, whole: Whole) -> list[Hashed | Problem]:
     """Return what is inside the record at `path`, and what should be known about it and them."""
     kind = Kind.BYTES if whole.document.content.kind == Kind.BYTES and not whole.contents else None
     found: list[Hashed | Problem] = [_remark(path, kind, remark) for remark in whole.document.remarks]
-    for contents in whole.contents:
+    blocks = whole.contents[::-1]
+    whole.contents.clear()
+    while blocks:  # a block is freed once it is copied: a million records are not kept twice
+        contents = blocks.pop()
         if contents.names:
             found.append(_hashed(os.path.join(path, b""), contents))
         kinds = dict(zip(contents.names, contents.kinds, strict=True)) if contents.remarks else {}

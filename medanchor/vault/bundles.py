@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, groupby, islice
+from itertools import chain, groupby
 from typing import NamedTuple
 
 from medanchor.core.commitment import WIDTHS, TreeHead
@@ -21,8 +21,8 @@ from medanchor.vault.tiles import FOUND_BY, LEVEL, RECORDS_PER_TILE, Tile
 PREFIX_LENGTH = 8
 """The index of digests keeps the first bytes of each: enough to find it, and lean."""
 
-INSERT_TILES = 256
-"""So many tiles are put into the index of digests at once, sorted: that meets each page of it once."""
+BATCH_BYTES = 12 << 20
+"""Tiles of so many bytes (256 of kind 0) are put into the index of digests at once, sorted: that meets a page once."""
 
 INDEX_DIGESTS = f"""
     WITH RECURSIVE record(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM record WHERE number + 1 < :count)
@@ -78,12 +78,25 @@ def add_tiles(store: Store, tiles: Iterable[Tile]) -> tuple[Hash, int]:
     database, entry = store.database, store.size()
     next_id = database.execute("SELECT coalesce(max(id), 0) + 1 FROM tile").fetchone()[0]
     roots: list[bytes] = []
-    records, coming = 0, iter(tiles)
-    while batch := list(islice(coming, INSERT_TILES)):
+    records = 0
+    for batch in _batches(tiles):
         _insert_tiles(database, entry, next_id, len(roots), batch)
         roots += [tile.root for tile in batch]
         records += sum(tile.count for tile in batch)
     return root_of(roots), records
+
+
+def _batches(tiles: Iterable[Tile]) -> Iterator[list[Tile]]:
+    batch: list[Tile] = []
+    size = 0
+    for tile in tiles:
+        batch.append(tile)
+        size += len(tile.records) + len(tile.contents)
+        if size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def append_entry(store: Store, envelope: bytes, sign: Callable[[TreeHead], str], spans: Iterable[Span]) -> int:
