@@ -66,11 +66,11 @@ def export(
             proof = prover.proof(finding.place)
             if ots and proof.anchor:
                 _write_ots(finding, proof, target, result)
-            write(target + PROOF_SUFFIX, serialise_proof(proof))
+            _write(target + PROOF_SUFFIX, serialise_proof(proof))
             result.written += 1
             result.pending += proof.anchor is None
     for target, content in also.items():
-        write(target, content)
+        _write(target, content)
     return result
 
 
@@ -82,7 +82,7 @@ def _write_ots(finding: Finding, proof: Proof, target: bytes, result: Exported) 
     except UsageError:
         result.too_long.append(finding)
     else:
-        write(target + OTS_SUFFIX, data)
+        _write(target + OTS_SUFFIX, data)
         result.timestamps += 1
 
 
@@ -102,7 +102,7 @@ def _targets(findings: list[Finding], directory: Path | None) -> Iterator[tuple[
         yield finding, os.path.join(os.fsencode(directory), os.path.relpath(finding.path, common))
 
 
-def write(target: bytes, data: bytes) -> None:
+def _write(target: bytes, data: bytes) -> None:
     """Write a proof whole or not at all; it can be exported again, so it is not forced to the disk."""
     folder = os.path.dirname(target)
     temporary = os.path.join(folder, DRAFT + os.urandom(8).hex().encode() + PROOF_SUFFIX)  # a long name leaves no room

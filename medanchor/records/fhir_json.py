@@ -18,6 +18,9 @@ MAX_EXPONENT = 400
 MAX_ZEROS = 1 << 24
 """So many zeros may stand behind the exponents of one document: `1e400` is five bytes that mean 401."""
 
+MAX_VALUES = 5_000_000
+"""So many commas and opening brackets a document may have, in strings or not: each may be a value, of 200 bytes."""
+
 MAX_TOKENS = 2_000_000
 """So many tokens are read by the textbook reader, which is slow; then the reason is told without the place."""
 
@@ -53,6 +56,7 @@ def parse(data: bytes) -> Json:
     and for duplicate keys, NaN, lone surrogates, more than 1,000 levels and exponents beyond 400. More than 254 levels,
     and numbers beyond a double, are refused without a place where there are more than two million tokens.
     """
+    check_values(data)
     start = len(BOM) if data.startswith(BOM) else 0
     try:
         text = str(memoryview(data)[start:], "utf-8")
@@ -63,6 +67,12 @@ def parse(data: bytes) -> Json:
     except (ValueError, TypeError, RecursionError) as error:
         refused = str(error) if isinstance(error, _RefusedError) else "it is no JSON, or nested too deeply"
         return _Reader(text, start, refused).document()
+
+
+def check_values(data: bytes) -> None:
+    """Refuse a document of so many values that its tree would take gigabytes. Raises MalformedRecordError."""
+    if len(data) > MAX_VALUES and sum(map(data.count, (b",", b"{", b"["))) > MAX_VALUES:
+        raise MalformedRecordError(f"it has more than {MAX_VALUES:,} values")
 
 
 def _decoded(text: str) -> Json:

@@ -17,6 +17,9 @@ MOST_NAMES = 100_000
 MOST_TAG = 1 << 20
 """No deeper, no more different names, and no longer tag, comment or instruction (bytes): each of them takes memory."""
 
+MOST_TAGS = 4_000_000
+"""So many tags, comments and instructions take half a minute."""
+
 ENCODINGS = frozenset(("utf-8", "utf-16", "utf-16le", "utf-16be", "iso-8859-1", "us-ascii"))
 """The encodings that the parser itself knows; what others mean depends on who reads them."""
 
@@ -67,6 +70,8 @@ def parse(data: bytes, sink: Sink) -> set[str]:
     """
     from xml.parsers import expat
 
+    if len(data) > MOST_TAGS and data.count(b"<") > MOST_TAGS:
+        raise MalformedRecordError(f"it has more than {MOST_TAGS:,} tags")
     parser = expat.ParserCreate(namespace_separator=_BETWEEN)
     walker = _Walker(parser, sink)
     try:

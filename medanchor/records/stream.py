@@ -1,6 +1,8 @@
 """Files read as documents. NDJSON of any length, also in gzip, is read in blocks of whole lines, all else at one go."""
 
 import hashlib
+import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
@@ -13,6 +15,10 @@ from medanchor.records.document import Content, Contents, Document, Kind
 
 BLOCK = 1 << 20
 """Lines are read in blocks of about so many bytes."""
+
+
+FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+"""O_NONBLOCK: a file that became a named pipe meanwhile does not hang us; it is told by its kind."""
 
 
 class Lines(NamedTuple):
@@ -73,8 +79,18 @@ def _rung(stamped: Content, found: Content) -> int:
 
 def read_file(path: bytes, reading: Reading) -> Whole:
     """Return what is in the file at `path`. Raises OSError."""
-    with open(path, "rb") as file:
+    with open(open_record(path), "rb") as file:
         return read_stream(file, reading)
+
+
+def open_record(name: bytes, folder: int | None = None) -> int:
+    """Return the open file called `name`, in the open `folder` if there is one. Raises OSError, also for no file."""
+    file = os.open(name, FLAGS, dir_fd=folder)
+    mode = os.fstat(file).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # to read a folder fails, and says why
+        os.close(file)
+        raise OSError("it is not a file any more")
+    return file
 
 
 def read_stream(file: BinaryIO, reading: Reading, read_all: ReadAll = read_in_turn) -> Whole:

@@ -10,6 +10,7 @@ from markups import CDA
 
 from medanchor.errors import MalformedRecordError
 from medanchor.records import markup, markup_parse
+from medanchor.records.document import Kind
 
 LAUGHS = "<!DOCTYPE a [<!ENTITY l0 'lol'>" + "".join(f"<!ENTITY l{n} '{f'&l{n - 1};' * 10}'>" for n in range(1, 20))
 DOCTYPE = "it is not read as XML: it has a document type declaration, line 1, column "
@@ -180,3 +181,15 @@ def test_whatever_is_damaged_it_is_read_or_refused():
             damaged = whole[:start] + choice.randbytes(choice.randrange(3)) + whole[start + length :]
             with suppress(MalformedRecordError):
                 assert markup.read(damaged)
+
+
+def test_more_tags_than_can_be_read_in_half_a_minute_are_refused(monkeypatch):
+    monkeypatch.setattr(markup_parse, "MOST_TAGS", 1000)
+    assert markup.read(b"<a>" + b"<b/>" * 998 + b"</a>").content.kind is Kind.XML
+    with pytest.raises(MalformedRecordError, match=r"^it has more than 1,000 tags$"):
+        markup.read(b"<a>" + b"<b/>" * 999 + b"</a>")
+
+
+def test_four_million_tags_are_refused_at_once():
+    with pytest.raises(MalformedRecordError, match=r"^it has more than 4,000,000 tags$"):
+        markup.read(b"<a>" + b"<b/>" * 4_000_000 + b"</a>")

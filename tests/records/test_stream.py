@@ -436,3 +436,10 @@ def test_a_block_knows_the_number_of_its_first_line():
 
 def test_this_file_s_own_gzip_is_what_zlib_reads():
     assert zlib.decompress(PACKED, wbits=31) == lines(3000)
+
+
+@pytest.mark.timeout(10)
+def test_a_file_that_became_a_named_pipe_is_an_error_and_nobody_waits(tmp_path):
+    os.mkfifo(tmp_path / "record")
+    with pytest.raises(OSError, match="it is not a file any more"):
+        read_file(os.fsencode(tmp_path / "record"), Reading())
