@@ -15,7 +15,7 @@ from medanchor.records import bytes_diff
 from medanchor.records.alignment import Keys, differing_pairs, excerpt, excerpts
 from medanchor.records.detect import HEAD, Form, form_of
 from medanchor.records.document import Difference
-from medanchor.records.fhir import as_resource, significant
+from medanchor.records.fhir import as_resource, drop_set_by_servers
 from medanchor.records.fhir_form import lexical
 from medanchor.records.fhir_json import Json, parse
 
@@ -58,7 +58,8 @@ def _covered(tree: Json) -> Json:
     meta = tree.get("meta") if isinstance(tree, dict) else None
     if not isinstance(tree, dict) or not isinstance(meta, dict):
         return tree
-    rest = significant(meta)
+    rest = dict(meta)
+    drop_set_by_servers(rest)
     return {key: rest if key == "meta" else value for key, value in tree.items() if key != "meta" or rest}
 
 

@@ -12,6 +12,7 @@ from medanchor.records import fhir
 from medanchor.records.document import Content, Kind
 from medanchor.records.fhir_form import lexical
 from medanchor.records.fhir_json import parse
+from medanchor.records.fhir_quick import Parser
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -64,9 +65,9 @@ def contents(packed):
 
 
 def exact(data, monkeypatch):
-    """Return the content of `data` as it is read without the short cut."""
+    """Return the content of `data` as it is read without the quick way."""
     with monkeypatch.context() as patch:
-        patch.setattr(fhir, "_short_cut", lambda _: None)
+        patch.setattr(Parser, "quick", lambda *_: None)
         return fhir.read(data)
 
 

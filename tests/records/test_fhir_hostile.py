@@ -7,6 +7,7 @@ from medanchor.errors import MalformedRecordError
 from medanchor.records import fhir
 from medanchor.records.document import ABSENT, Kind
 from medanchor.records.fhir_diff import differences
+from medanchor.records.fhir_json import MAX_VALUES, check_values, parse
 
 SIZE = 10_000_000
 HEAD, END = b'{"resourceType":"X","a":', b"}"
@@ -63,6 +64,26 @@ REFUSED = {
     "white space alone": b" " * SIZE,
     "a duplicate after many": filled(b"[],", SIZE // 20)[:-1] + b',"a":1}',
 }
+
+
+TOO_MANY = {
+    "numbers": filled(b"1,", 2 * MAX_VALUES),
+    "arrays": filled(b"[],", 2 * MAX_VALUES),
+    "objects": filled(b"{},", 2 * MAX_VALUES),
+    "commas in a string": HEAD + b'"' + b"," * MAX_VALUES + b'"' + END,
+}
+
+
+@pytest.mark.parametrize("data", TOO_MANY.values(), ids=TOO_MANY)
+@pytest.mark.parametrize("read", [fhir.read, parse])
+def test_what_would_take_gigabytes_as_a_tree_is_refused(data, read):
+    with pytest.raises(MalformedRecordError, match=r"^it has more than 5,000,000 values$"):
+        read(data)
+
+
+def test_as_many_values_as_may_be_are_not_refused():
+    check_values(b"," * MAX_VALUES + b"1")
+    check_values(b"{" + b"1" * MAX_VALUES)
 
 
 @pytest.mark.parametrize("data", REFUSED.values(), ids=REFUSED)

@@ -388,6 +388,7 @@ def test_what_is_read_stays_packed(tmp_path):
 
 HEAVY = (
     "orjson",
+    "msgspec",
     "pydicom",
     "xml",
     "pyexpat",

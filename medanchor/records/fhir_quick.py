@@ -1,0 +1,60 @@
+"""The quick way to read JSON: msgspec reads, orjson writes it anew; where that gives the same tokens, nothing was lost.
+
+Neither is trusted to be strict. A key that was dropped, a digit, a sign or an escape that changed: each shows in what
+is written, and then the exact way (`fhir_json`) decides. Both ways give the same tree wherever both can be gone.
+"""
+
+import re
+
+import msgspec
+import orjson
+
+from medanchor.records.fhir_form import plain
+from medanchor.records.fhir_json import Json, Number, check_values, parse
+
+_DECIMAL = re.compile(r"(?!-0\.0++\Z)-?(?:0|[1-9][0-9]*+)\.[0-9]++")
+"""A number with a point, without an exponent, and no negative zero; one without a point msgspec reads as an `int`."""
+
+_DIGITS = 15
+"""So many digits are exact in a double: ECMAScript writes them as they stand, but for zeros at the end."""
+
+_SPACES = b" \t\r\n"
+
+
+class Parser:
+    """Parses documents, one after another; the decoder is made once."""
+
+    def __init__(self) -> None:
+        self._decode = msgspec.json.Decoder(float_hook=self._number).decode
+        self._canonical = True
+
+    def parse(self, data: bytes) -> tuple[Json, bool]:
+        """Return the tree of the JSON document `data`, and whether RFC 8785 is known to write its numbers as it does.
+
+        Raises MalformedRecordError as `fhir_json.parse` does.
+        """
+        check_values(data)
+        return self.quick(data) or (parse(data), False)
+
+    def quick(self, data: bytes) -> tuple[Json, bool] | None:
+        """Return what `parse` does, the quick way; None where something would be lost.
+
+        White space is left out of account; in strings it is kept. A TypeError is a whole number beyond 53 bits, or 255
+        levels.
+        """
+        self._canonical = True
+        try:
+            tree = self._decode(data)
+            form = orjson.dumps(tree, default=plain, option=orjson.OPT_STRICT_INTEGER)
+        except (ValueError, TypeError, RecursionError):
+            return None
+        if form != data and form.translate(None, _SPACES) != data.translate(None, _SPACES):
+            return None
+        return tree, self._canonical
+
+    def _number(self, text: str) -> Number:
+        if not _DECIMAL.fullmatch(text):
+            raise ValueError
+        if text[-1] == "0" or len(text) > _DIGITS + 1 or ".00000" in text:
+            self._canonical = False
+        return Number(text)
