@@ -5,39 +5,20 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, groupby
 from typing import NamedTuple
 
-from medanchor.core.commitment import WIDTHS, TreeHead
+from medanchor.core.commitment import TreeHead
 from medanchor.core.hashes import HASH_LENGTH, SALT_LENGTH, Hash
-from medanchor.core.ladder import ABSENT
 from medanchor.core.merkle import Nodes, appended_nodes, inclusion_path, leaf_hash, nodes_of, root_of
 from medanchor.core.proof import Position
 from medanchor.errors import VaultError
+from medanchor.vault.digest_index import add_digests
 from medanchor.vault.rows import seal
 from medanchor.vault.store import Store
-from medanchor.vault.tiles import FOUND_BY, LEVEL, RECORDS_PER_TILE, Tile
-
-PREFIX_LENGTH = 8
-"""The index of digests keeps the first bytes of each: enough to find it, and lean."""
+from medanchor.vault.tiles import LEVEL, RECORDS_PER_TILE, Tile
 
 BATCH_BYTES = 12 << 20
 """Tiles of so many bytes (256 of kind 0) are put into the index of digests at once, sorted: that meets a page once."""
-
-INDEX_DIGESTS = f"""
-    WITH RECURSIVE record(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM record WHERE number + 1 < :count)
-    INSERT OR IGNORE INTO digest
-    SELECT substr(:packed, :width * number + :at + 1, {PREFIX_LENGTH}), :first + number FROM record
-    WHERE substr(:packed, :width * number + :at + 1, {HASH_LENGTH}) <> :absent
-    AND substr(:packed, :width * number + :unlike + 1, {HASH_LENGTH} * (:unlike <> :at))
-        <> substr(:packed, :width * number + :at + 1, {HASH_LENGTH})
-    ORDER BY 1
-"""  # noqa: S608 - constants
-"""SQLite cuts the packed digests itself: more than twice as fast as a row at a time from Python.
-
-A record has `width` bytes in `packed`, and its digest stands `at` there. It is left out if it is `absent`, or the same
-as the one that stands at `unlike`: a component may equal another one (`at` itself for none).
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +60,7 @@ def add_tiles(store: Store, tiles: Iterable[Tile]) -> tuple[Hash, int]:
     next_id = database.execute("SELECT coalesce(max(id), 0) + 1 FROM tile").fetchone()[0]
     roots: list[bytes] = []
     records = 0
-    for batch in _batches(tiles):
+    for batch in _one_ahead(_batches(tiles)):
         _insert_tiles(database, entry, next_id, len(roots), batch)
         roots += [tile.root for tile in batch]
         records += sum(tile.count for tile in batch)
@@ -88,15 +69,32 @@ def add_tiles(store: Store, tiles: Iterable[Tile]) -> tuple[Hash, int]:
 
 def _batches(tiles: Iterable[Tile]) -> Iterator[list[Tile]]:
     batch: list[Tile] = []
-    size = 0
     for tile in tiles:
         batch.append(tile)
-        size += len(tile.records) + len(tile.contents)
-        if size >= BATCH_BYTES:
+        if _is_full(batch):
             yield batch
-            batch, size = [], 0
+            batch = []
     if batch:
         yield batch
+
+
+def _is_full(batch: Sequence[Tile]) -> bool:
+    return sum(len(tile.records) + len(tile.contents) for tile in batch) >= BATCH_BYTES
+
+
+def _one_ahead(batches: Iterator[list[Tile]]) -> Iterator[list[Tile]]:
+    """Return `batches`; a thread makes the next one while SQLite, which leaves Python to it, writes this one."""
+    batch = next(batches, None)
+    if batch is None or not _is_full(batch):
+        yield from filter(None, [batch])
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        while batch is not None:
+            ahead = thread.submit(next, batches, None)
+            yield batch
+            batch = ahead.result()
 
 
 def append_entry(store: Store, envelope: bytes, sign: Callable[[TreeHead], str], spans: Iterable[Span]) -> int:
@@ -116,38 +114,13 @@ def append_entry(store: Store, envelope: bytes, sign: Callable[[TreeHead], str],
 
 def _insert_tiles(database: sqlite3.Connection, entry: int, next_id: int, start: int, tiles: Sequence[Tile]) -> None:
     first = next_id + start
+    add_digests(database, first, tiles)  # while this is written, and Python is free, the next batch is made
     for number, tile in enumerate(tiles):
         values = (first + number, entry, start + number, tile.root, tile.records, tile.names)
         database.execute("INSERT INTO tile VALUES (?, ?, ?, ?, ?, ?, ?)", (*values, seal("tile", *values)))
         if tile.contents:
             contents = (first + number, tile.contents)
             database.execute("INSERT INTO content VALUES (?, ?, ?)", (*contents, seal("content", *contents)))
-    for kind, run in groupby(enumerate(tiles, first), key=lambda item: item[1].kind):
-        _index(database, kind, list(run))
-
-
-def _index(database: sqlite3.Connection, kind: int | None, tiles: Sequence[tuple[int, Tile]]) -> None:
-    """Put the digests of tiles in a row into the index; `kind` is that of all their records, None if they differ."""
-    if kind is None:
-        rows = chain.from_iterable(digest_rows(number, tile) for number, tile in tiles)
-        database.executemany("INSERT INTO digest VALUES (?, ?)", sorted(rows))
-        return
-    first = tiles[0][0] << LEVEL  # all tiles but a bundle's last are full, so locations run on
-    raws = b"".join(tile.packed_raws() for _, tile in tiles)
-    one = {"first": first, "count": len(raws) // HASH_LENGTH}
-    database.execute(INDEX_DIGESTS, one | {"packed": raws, "width": HASH_LENGTH, "at": 0, "unlike": 0, "absent": b""})
-    components = b"".join(tile.packed_components() for _, tile in tiles)
-    numbers = FOUND_BY.get(kind, ())
-    for number in numbers:
-        at, unlike = number * HASH_LENGTH, numbers[0] * HASH_LENGTH
-        cut = {"packed": components, "width": WIDTHS[kind], "at": at, "unlike": unlike, "absent": ABSENT}
-        database.execute(INDEX_DIGESTS, one | cut)
-
-
-def digest_rows(tile_id: int, tile: Tile) -> set[tuple[bytes, int]]:
-    """Return the rows that the index of digests has for a tile: (prefix, tile id and offset as one number)."""
-    start = tile_id << LEVEL
-    return {(digest[:PREFIX_LENGTH], start + offset) for offset, digest in tile.found_by()}
 
 
 def _folder_id(database: sqlite3.Connection, path: bytes) -> int:

@@ -7,7 +7,8 @@ import sqlite3
 from collections.abc import Iterator
 
 from medanchor.core.merkle import appended_nodes, leaf_hash
-from medanchor.vault.bundles import database_tiles, digest_rows
+from medanchor.vault.bundles import database_tiles
+from medanchor.vault.digest_index import rows_of
 from medanchor.vault.rows import seal
 from medanchor.vault.store import Store, apply_migrations, database_errors
 from medanchor.vault.tiles import RECORD_LENGTH
@@ -82,7 +83,7 @@ def _check_tiles(database: sqlite3.Connection) -> Iterator[str]:
         if not tile.is_whole:
             yield f"tile {number} is not a whole number of records"
             continue
-        rows = digest_rows(number, tile)
+        rows = rows_of(number, tile)
         total += len(rows)
         if not all(database.execute(found, row).fetchone() for row in rows):
             yield f"the index of digests lacks records of tile {number}"

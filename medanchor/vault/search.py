@@ -8,7 +8,8 @@ from itertools import islice
 from medanchor.core.commitment import Content, Record
 from medanchor.core.hashes import Hash
 from medanchor.core.ladder import ABSENT
-from medanchor.vault.bundles import PREFIX_LENGTH, Place, tile
+from medanchor.vault.bundles import Place, tile
+from medanchor.vault.digest_index import PREFIX_LENGTH
 from medanchor.vault.store import Store
 from medanchor.vault.tiles import FOUND_BY, LEVEL, RECORDS_PER_TILE, Tile
 

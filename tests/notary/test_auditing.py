@@ -11,7 +11,7 @@ from medanchor.errors import ChainError
 from medanchor.notary.audit import audit
 from medanchor.notary.examine import Verdict
 from medanchor.vault.anchors import list_anchors, put_anchor
-from medanchor.vault.bundles import digest_rows
+from medanchor.vault.digest_index import rows_of
 from medanchor.vault.rows import seal
 from medanchor.vault.tiles import Tile, pack
 
@@ -118,7 +118,7 @@ def test_records_exchanged_by_someone_who_mends_seals_and_indices_are_found(full
     database.execute("DELETE FROM tile WHERE id = 1")
     database.execute("INSERT INTO tile VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, seal("tile", *row)))
     database.execute("DELETE FROM digest WHERE location >> 10 = 1")
-    database.executemany("INSERT INTO digest VALUES (?, ?)", digest_rows(1, new))
+    database.executemany("INSERT INTO digest VALUES (?, ?)", rows_of(1, new))
     assert full.damage() == ["the records of entry 0 are not those that were signed for"]
 
 
