@@ -207,13 +207,37 @@ def canonical_rfc8785(path: str, count: str) -> Work:
     return work
 
 
-def components_medanchor(path: str, count: str) -> Work:
-    """All five components of so many lines of NDJSON, in one process."""
+def components_medanchor(*paths: str) -> Work:
+    """All five components of all lines of these NDJSON files, in one process."""
     from medanchor.records.fhir import read_lines
 
-    with Path(path).open("rb") as file:
-        block = b"".join(islice(file, int(count)))
+    block = b"".join(Path(path).read_bytes() for path in paths)
     return lambda: read_lines(block, 1)
+
+
+def lexical_json(*paths: str) -> Work:
+    """The lexical form of each line alone, as the design's prototype made it; no number loses a digit.
+
+    `json` with a hook for each number and each object, which finds duplicate keys; orjson writes it with sorted keys.
+    """
+    import json
+
+    import orjson
+
+    def members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise ValueError
+        return found
+
+    decoder = json.JSONDecoder(object_pairs_hook=members, parse_float=orjson.Fragment, parse_int=orjson.Fragment)
+    lines = b"".join(Path(path).read_bytes() for path in paths).splitlines()
+
+    def work() -> None:
+        for line in lines:
+            orjson.dumps(decoder.decode(line.decode()), option=orjson.OPT_SORT_KEYS)
+
+    return work
 
 
 def read_documents(*paths: str) -> Work:
