@@ -1,8 +1,13 @@
 """What all tests share: one vault, stamped, anchored and exported, that takes a second to make."""
 
+import signal
+
 import pytest
 from transcript import run
 from world import World, surroundings, write_visit
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""A shell that runs the tests in the background ignores Ctrl-C for them, and so would every process they start."""
 
 
 @pytest.fixture(scope="session")
