@@ -57,7 +57,7 @@ def add_tiles(store: Store, tiles: Iterable[Tile]) -> tuple[Hash, int]:
     Call it inside `store.writing()`, and `append_entry` after it: both are kept or neither.
     """
     database, entry = store.database, store.size()
-    next_id = database.execute("SELECT coalesce(max(id), 0) + 1 FROM tile").fetchone()[0]
+    next_id = database.execute("SELECT coalesce(max(id), 0) FROM tile").fetchone()[0] + 1
     roots: list[bytes] = []
     records = 0
     for batch in _one_ahead(_batches(tiles)):

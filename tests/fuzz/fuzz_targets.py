@@ -84,6 +84,20 @@ def differ(name: str, read: str) -> Callable[[bytes], None]:
     return run
 
 
+def fhir(data: bytes) -> None:
+    """Read a document; what the quick way reads, the exact way must read alike."""
+    reader("fhir.read")(data)
+    quick = find("fhir_quick.Parser")().quick(data)
+    if quick is not None:
+        tree, canonical = quick
+        exact = find("fhir_json.parse")(data)
+        form = find("fhir_form.lexical")(exact)
+        numeric = find("fhir_form.numeric")(exact, form)
+        assert find("fhir_form.lexical")(tree) == form, "the quick way reads otherwise"
+        assert find("fhir_form.numeric")(tree, form) == numeric, "the quick way reads other numbers"
+        assert not canonical or numeric in {form, None}, "a number is not canonical"
+
+
 def lines(data: bytes) -> None:
     try:
         check_contents(find("fhir.read_lines")(data, 1))
@@ -174,7 +188,7 @@ def any_bytes(data: bytes) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    "fhir": reader("fhir.read"),
+    "fhir": fhir,
     "lines": lines,
     "dicom": reader("dicom.read"),
     "hl7": reader("hl7.read"),

@@ -285,7 +285,12 @@ def test_an_entry_is_read_as_it_was_signed(store):
 
 
 @pytest.mark.parametrize(
-    "statement", ["UPDATE tile SET id = 9223372036854775807", "UPDATE folder SET id = 9223372036854775807"]
+    "statement",
+    [
+        "UPDATE tile SET id = 9223372036854775807",
+        "UPDATE tile SET id = 1152921504606846976",
+        "UPDATE folder SET id = 9223372036854775807",
+    ],
 )
 def test_numbers_that_no_later_row_can_follow_are_damage(store, statement):
     put(store, in_hand({b"a": b"content"}))
