@@ -22,7 +22,7 @@ CCDA, EXPORT = SHARED / "ccda", SHARED / "fhir-bulk-10-patients"
 def clinical(bench: "Bench") -> "Iterator[Line]":
     """Return the rows of clinical formats."""
     yield from _ndjson(bench)
-    yield from _components(bench, "20,000 of these", [data.observations(bench.root, SAMPLE)])
+    yield from _components(bench, f"{SAMPLE:,} of these", [data.observations(bench.root, SAMPLE)])
     yield from _components(bench, "the shared Bulk Data export", sorted(EXPORT.glob("*.ndjson")))
     yield from _documents("C-CDA documents", sorted(CCDA.glob("*.xml")))
     yield from _documents("pydicom's test files", _dicom_files())

@@ -21,7 +21,7 @@ Resource = dict[str, Json]
 def read(data: bytes) -> Document:
     """Return what is in the JSON document `data`: one resource, a Bundle and its entries, or bytes if it is neither.
 
-    Raises MalformedRecordError, with the byte offset, if it is not sound JSON.
+    Raises MalformedRecordError, as `fhir_json.parse` does, if it is not sound JSON.
     """
     raw = sha256(data)
     tree, canonical = Parser().parse(data)

@@ -27,7 +27,7 @@ class OutOfDomainError(ValueError):
 def lexical(tree: Json) -> bytes:
     """Return the lexical form of `tree`."""
     try:
-        return orjson.dumps(tree, default=plain, option=orjson.OPT_SORT_KEYS)
+        return orjson.dumps(tree, default=as_written, option=orjson.OPT_SORT_KEYS)
     except TypeError:  # more than 254 levels
         return _written(tree, numbers_as_doubles=False)
 
@@ -73,7 +73,7 @@ def es6(plain: str) -> str:
     return f"{sign}0.{'0' * (int(places) - 1)}{mantissa.removeprefix('-').replace('.', '')}"
 
 
-def plain(number: Number) -> orjson.Fragment:
+def as_written(number: Number) -> orjson.Fragment:
     """Return `number` for orjson to write with every digit."""
     return orjson.Fragment(number.lexical)
 

@@ -53,8 +53,8 @@ def parse(data: bytes) -> Json:
     """Return the tree of the JSON document `data`; keys stand in the order of the document.
 
     A leading byte order mark is passed over. Raises MalformedRecordError, with the byte offset, for what is no JSON,
-    and for duplicate keys, NaN, lone surrogates, more than 1,000 levels and exponents beyond 400. More than 254 levels,
-    and numbers beyond a double, are refused without a place where there are more than two million tokens.
+    and for duplicate keys, NaN, lone surrogates, more than 1,000 levels and exponents beyond 400. Without a place: more
+    than five million values; and more than 254 levels, and numbers beyond a double, in more than two million tokens.
     """
     check_values(data)
     start = len(BOM) if data.startswith(BOM) else 0

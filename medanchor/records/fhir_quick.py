@@ -1,7 +1,7 @@
 """The quick way to read JSON: msgspec reads, orjson writes it anew; where that gives the same tokens, nothing was lost.
 
 Neither is trusted to be strict. A key that was dropped, a digit, a sign or an escape that changed: each shows in what
-is written, and then the exact way (`fhir_json`) decides. Both ways give the same tree wherever both can be gone.
+is written, and then the exact way (`fhir_json`) decides. Wherever both ways can be gone, both give the same digests.
 """
 
 import re
@@ -9,7 +9,7 @@ import re
 import msgspec
 import orjson
 
-from medanchor.records.fhir_form import plain
+from medanchor.records.fhir_form import as_written
 from medanchor.records.fhir_json import Json, Number, check_values, parse
 
 _DECIMAL = re.compile(r"(?!-0\.0++\Z)-?(?:0|[1-9][0-9]*+)\.[0-9]++")
@@ -17,6 +17,9 @@ _DECIMAL = re.compile(r"(?!-0\.0++\Z)-?(?:0|[1-9][0-9]*+)\.[0-9]++")
 
 _DIGITS = 15
 """So many digits are exact in a double: ECMAScript writes them as they stand, but for zeros at the end."""
+
+_LONGEST = 300
+"""Decimals of more characters may be beyond a double, which the exact way refuses in long documents."""
 
 _SPACES = b" \t\r\n"
 
@@ -45,7 +48,7 @@ class Parser:
         self._canonical = True
         try:
             tree = self._decode(data)
-            form = orjson.dumps(tree, default=plain, option=orjson.OPT_STRICT_INTEGER)
+            form = orjson.dumps(tree, default=as_written, option=orjson.OPT_STRICT_INTEGER)
         except (ValueError, TypeError, RecursionError):
             return None
         if form != data and form.translate(None, _SPACES) != data.translate(None, _SPACES):
@@ -53,7 +56,7 @@ class Parser:
         return tree, self._canonical
 
     def _number(self, text: str) -> Number:
-        if not _DECIMAL.fullmatch(text):
+        if len(text) > _LONGEST or not _DECIMAL.fullmatch(text):
             raise ValueError
         if text[-1] == "0" or len(text) > _DIGITS + 1 or ".00000" in text:
             self._canonical = False

@@ -1,5 +1,6 @@
 """Files read as documents. NDJSON of any length, also in gzip, is read in blocks of whole lines, all else at one go."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -15,7 +16,6 @@ from medanchor.records.document import Content, Contents, Document, Kind
 
 BLOCK = 1 << 20
 """Lines are read in blocks of about so many bytes."""
-
 
 FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 """O_NONBLOCK: a file that became a named pipe meanwhile does not hang us; it is told by its kind."""
@@ -87,10 +87,12 @@ def open_record(name: bytes, folder: int | None = None) -> int:
     """Return the open file called `name`, in the open `folder` if there is one. Raises OSError, also for no file."""
     file = os.open(name, FLAGS, dir_fd=folder)
     mode = os.fstat(file).st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # to read a folder fails, and says why
-        os.close(file)
-        raise OSError("it is not a file any more")
-    return file
+    if stat.S_ISREG(mode):
+        return file
+    os.close(file)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    raise OSError("it is not a file any more")
 
 
 def read_stream(file: BinaryIO, reading: Reading, read_all: ReadAll = read_in_turn) -> Whole:

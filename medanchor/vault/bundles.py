@@ -84,15 +84,22 @@ def _is_full(batch: Sequence[Tile]) -> bool:
 
 def _one_ahead(batches: Iterator[list[Tile]]) -> Iterator[list[Tile]]:
     """Return `batches`; a thread makes the next one while SQLite, which leaves Python to it, writes this one."""
-    batch = next(batches, None)
-    if batch is None or not _is_full(batch):
-        yield from filter(None, [batch])
+    none: list[Tile] = []
+    batch = next(batches, none)
+    if not _is_full(batch):  # there are no more
+        if batch:
+            yield batch
         return
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(max_workers=1) as thread:
-        while batch is not None:
-            ahead = thread.submit(next, batches, None)
+        while batch:
+            try:
+                ahead = thread.submit(next, batches, none)
+            except RuntimeError:  # no thread is to be had: go on alone
+                yield batch
+                yield from batches
+                return
             yield batch
             batch = ahead.result()
 

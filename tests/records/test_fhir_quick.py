@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from medanchor.errors import MalformedRecordError
-from medanchor.records import fhir
+from medanchor.records import fhir, fhir_json
 from medanchor.records.fhir_quick import Parser
 
 relaxed = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
@@ -166,3 +166,13 @@ def test_a_number_that_is_no_sound_json_is_not_taken_on_the_word_of_the_decoder(
 def test_numbers_of_one_document_say_nothing_of_the_next():
     parser = Parser()
     assert [parser.parse(b'{"a":%s}' % number)[1] for number in (b"1.5", b"1.0", b"1.5")] == [True, False, True]
+
+
+def test_a_long_document_with_a_number_beyond_all_doubles_is_refused_both_ways(monkeypatch):
+    monkeypatch.setattr(fhir_json, "MAX_TOKENS", 100)
+    long = b'{"resourceType":"X","a":[' + b"1," * 100 + b'%s],"s":"%s"}'
+    for token in (b"1" * 400 + b".5", b"-" + b"1" * 310 + b".5"):
+        for spelling in (b"/", b"\\/"):
+            with pytest.raises(MalformedRecordError, match="it is no JSON, or nested too deeply"):
+                fhir.read(long % (token, spelling))
+    agree(long % (b"1" * 309 + b".5", b"/"), monkeypatch)

@@ -443,3 +443,11 @@ def test_a_file_that_became_a_named_pipe_is_an_error_and_nobody_waits(tmp_path):
     os.mkfifo(tmp_path / "record")
     with pytest.raises(OSError, match="it is not a file any more"):
         read_file(os.fsencode(tmp_path / "record"), Reading())
+
+
+def test_a_folder_is_an_error_and_nothing_stays_open(tmp_path):
+    opened = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with pytest.raises(IsADirectoryError, match="Is a directory"):
+            read_file(os.fsencode(tmp_path), Reading())
+    assert len(os.listdir("/proc/self/fd")) == opened

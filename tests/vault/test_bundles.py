@@ -1,12 +1,17 @@
 """Bundles: found again by path and by digest, whatever the paths and the digests are."""
 
+import os
+import threading
+
 import pytest
-from vaulted import FOLDER, in_hand, in_hand_read, mixed, numbered, put, read_as
+from vaulted import FOLDER, TIME, in_hand, in_hand_read, mixed, numbered, put, read_as, signer_of
 
 from medanchor.core.commitment import Content, Kind
 from medanchor.core.hashes import Hash, sha256
 from medanchor.errors import VaultError
+from medanchor.notary.stamp import StampRequest, stamp
 from medanchor.records.digest import Hashed
+from medanchor.vault import bundles
 from medanchor.vault.bundles import (
     BundleReader,
     Place,
@@ -21,6 +26,7 @@ from medanchor.vault.bundles import (
 from medanchor.vault.integrity import check_database
 from medanchor.vault.rows import seal
 from medanchor.vault.search import find_digest, path_of
+from medanchor.vault.tiles import join_roots
 
 WEIRD = [
     b"\xff\xfe",
@@ -366,3 +372,51 @@ def test_a_row_of_the_index_for_a_part_that_is_gone_or_moved_is_found(filled):
 def test_a_table_of_contents_that_is_gone_is_told(filled):
     filled.database.execute("DROP TABLE content")
     assert "the database's tables are not those that medanchor made" in list(check_database(filled))
+
+
+# -- batches -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def _small_batches(monkeypatch):
+    monkeypatch.setattr(bundles, "BATCH_BYTES", 100_000)  # two or three tiles
+
+
+def fail_to_start(_thread):
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.usefixtures("_small_batches")
+@pytest.mark.parametrize("alone", [False, True], ids=["a thread", "no thread is to be had"])
+@pytest.mark.parametrize("count", [1, 1024, 9000])
+def test_a_bundle_of_many_batches_is_whole(store, monkeypatch, alone, count):
+    if alone:
+        monkeypatch.setattr(threading.Thread, "start", fail_to_start)
+    files = numbered(count) | {b"export.ndjson": b"all lines"}
+    put(store, in_hand(files), in_hand_read(mixed(count), CONTAINER))
+    assert count_records(store, 0) == 2 * count + 1
+    assert list(check_database(store)) == []
+    assert store.entry(0).statement.root == join_roots(tiles_of(store, 0))
+    names = [name for tile in tiles_of(store, 0) for name in tile.name_list()]
+    assert names == [*files, *mixed(count)]
+    assert threading.active_count() == 1
+
+
+@pytest.mark.usefixtures("_small_batches")
+@pytest.mark.parametrize("tiles", [0, 1, 3, 9])
+def test_a_tile_that_cannot_be_made_leaves_nothing_behind(store, tiles):
+    """The operating system's random source fails at some tile, in this thread or in the other one."""
+    calls = iter(range(tiles))
+
+    def new_salts(count):
+        if next(calls, None) is None:
+            raise OSError("no randomness")
+        return os.urandom(count)
+
+    collected = [in_hand(numbered(12_000))]
+    with pytest.raises(OSError, match="no randomness"):
+        stamp(store, signer_of(store), collected, StampRequest("authorship", TIME), new_salts)
+    assert store.size() == 0
+    assert list(check_database(store)) == []
+    assert threading.active_count() == 1
+    assert put(store, *collected) == 0
