@@ -107,11 +107,19 @@ def _chosen(store: Store, signer_key: bytes, collected: Sequence[Hashed], reques
         of_folder = list(parts)
         known = _known(store, signer_key, folder, of_folder, request)
         fresh += filter(None, (_without(part, known) for part in of_folder)) if known else of_folder
+    return fresh + _inside(fresh, collected)
+
+
+def _inside(fresh: Sequence[Hashed], collected: Sequence[Hashed]) -> list[Hashed]:
+    """Return those of `collected` that lie in a container among the files that are `fresh`."""
+    inside = [hashed for hashed in collected if hashed.inside]
+    if not inside:
+        return []
     paths = {os.path.join(hashed.folder, name) for hashed in fresh for name in hashed.names}
-    nameless = [hashed for hashed in files if not hashed.folder]
+    nameless = [hashed for hashed in collected if not hashed.folder]
     if nameless and nameless[-1] in fresh:
         paths.add(PIPED)
-    return [*fresh, *(hashed for hashed in collected if hashed.inside and hashed.folder[:-1] in paths)]
+    return [hashed for hashed in inside if hashed.folder[:-1] in paths]
 
 
 def _without(hashed: Hashed, known: set[tuple[bytes, bytes]]) -> Hashed | None:

@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 from medanchor.core.commitment import WIDTHS, Content, Kind
 from medanchor.core.hashes import Hash, split_hashes
-from medanchor.records.detect import Form, Reading
+from medanchor.records.detect import BYTES, Reading
 from medanchor.records.document import Contents
 from medanchor.records.stream import (
     Lines,
@@ -204,13 +204,13 @@ def _digest_group(group: Group, reading: Reading | None = None, read_all: ReadAl
             except OSError as error:
                 rest.append(_unreadable(group.folder, name, error))
                 continue
-            if isinstance(found, Whole):
-                own.add(name, found.document.content)
-                rest += inside(os.path.join(group.folder, name), found)
+            if isinstance(found, bytes):
+                own.add_bytes(name, found)
             elif found is None:
                 rest.append(Large(group.folder, name))
             else:
-                own.add(name, Content(Kind.BYTES, found))
+                own.add(name, found.document.content)
+                rest += inside(os.path.join(group.folder, name), found)
     finally:
         os.close(folder)
     return [*([_hashed(group.folder, own)] if own.names else []), *rest]
@@ -257,9 +257,9 @@ def _digest(name: bytes, folder: int, reading: Reading | None, read_all: ReadAll
     file = open_record(name, folder)
     try:
         block = os.read(file, READ_BYTES)
-        if reading is not None and reading.form_of(block) is not Form.BYTES:
-            return _read(file, reading, read_all)
-        return _hash(file, block)
+        if reading is None or reading.form_of(block) is BYTES:
+            return _hash(file, block)
+        return _read(file, reading, read_all)
     finally:
         os.close(file)
 

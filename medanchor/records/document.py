@@ -38,6 +38,12 @@ class Contents:
             self.components += component
         self.remarks += [(name, remark) for remark in remarks]
 
+    def add_bytes(self, name: bytes, raw: bytes) -> None:
+        """Add one record of which only the raw digest is known, in a quarter of the time."""
+        self.names.append(name)
+        self.kinds.append(0)
+        self.raws += raw
+
     def extend(self, other: "Contents", below: bytes = b"") -> None:
         """Add all records of `other`, as lying in what is called `below` here."""
         start = below + b"/" if below else b""
