@@ -17,7 +17,7 @@ from medanchor.records.document import Content, Contents, Document, Kind
 BLOCK = 1 << 20
 """Lines are read in blocks of about so many bytes."""
 
-FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 """O_NONBLOCK: a file that became a named pipe meanwhile does not hang us; it is told by its kind."""
 
 
@@ -85,7 +85,7 @@ def read_file(path: bytes, reading: Reading) -> Whole:
 
 def open_record(name: bytes, folder: int | None = None) -> int:
     """Return the open file called `name`, in the open `folder` if there is one. Raises OSError, also for no file."""
-    file = os.open(name, FLAGS, dir_fd=folder)
+    file = os.open(name, _FLAGS, dir_fd=folder)
     mode = os.fstat(file).st_mode
     if stat.S_ISREG(mode):
         return file

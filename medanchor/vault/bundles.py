@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple
 
 from medanchor.core.commitment import TreeHead
@@ -69,26 +70,23 @@ def add_tiles(store: Store, tiles: Iterable[Tile]) -> tuple[Hash, int]:
 
 def _batches(tiles: Iterable[Tile]) -> Iterator[list[Tile]]:
     batch: list[Tile] = []
+    size = 0
     for tile in tiles:
         batch.append(tile)
-        if _is_full(batch):
+        size += len(tile.records) + len(tile.contents)
+        if size >= BATCH_BYTES:
             yield batch
-            batch = []
+            batch, size = [], 0
     if batch:
         yield batch
 
 
-def _is_full(batch: Sequence[Tile]) -> bool:
-    return sum(len(tile.records) + len(tile.contents) for tile in batch) >= BATCH_BYTES
-
-
 def _one_ahead(batches: Iterator[list[Tile]]) -> Iterator[list[Tile]]:
     """Return `batches`; a thread makes the next one while SQLite, which leaves Python to it, writes this one."""
+    yield from islice(batches, 1)  # most bundles have one, and need no thread
     none: list[Tile] = []
     batch = next(batches, none)
-    if not _is_full(batch):  # there are no more
-        if batch:
-            yield batch
+    if not batch:
         return
     from concurrent.futures import ThreadPoolExecutor
 

@@ -1,4 +1,4 @@
-"""The index of digests: one record among millions is found by the first bytes of its digest, or of that of a part."""
+"""The index of digests: one record among millions is found by the first bytes of its raw digest, or of a component."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -49,17 +49,17 @@ def _add_one_kind(database: sqlite3.Connection, kind: int, first: int, tiles: Se
 def _statement(kind: int) -> str:
     """Return the statement that adds the packed digests of `count` records of one kind.
 
-    A part is left out where it is absent, and where it is the same as the first one. The rows are sorted, as that meets
-    each page once; as text, because SQLite sorts that faster than blobs.
+    A component is left out where it is absent, and where it is the same as the first one. The rows are sorted, as that
+    meets each page once; as text, because SQLite sorts that faster than blobs.
     """
-    parts = [
-        f"substr(:components, {WIDTHS[kind]} * number + {part * HASH_LENGTH + 1}, {HASH_LENGTH})"
-        for part in FOUND_BY.get(kind, ())
+    components = [
+        f"substr(:components, {WIDTHS[kind]} * number + {place * HASH_LENGTH + 1}, {HASH_LENGTH})"
+        for place in FOUND_BY.get(kind, ())
     ]
     digests = [f"SELECT number, substr(:raws, {HASH_LENGTH} * number + 1, {HASH_LENGTH}) AS digest FROM record"]  # noqa: S608 - constants
-    for part in parts:
-        wanted = f"digest <> :absent AND digest <> {parts[0]}" if part != parts[0] else "digest <> :absent"
-        digests.append(f"SELECT number, {part} AS digest FROM record WHERE {wanted}")  # noqa: S608 - constants
+    for component in components:
+        unlike = f"AND digest <> {components[0]}" if component != components[0] else ""
+        digests.append(f"SELECT number, {component} AS digest FROM record WHERE digest <> :absent {unlike}")  # noqa: S608 - constants
     return f"""
         WITH RECURSIVE record(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM record WHERE number + 1 < :count)
         INSERT OR IGNORE INTO digest

@@ -403,6 +403,20 @@ def test_a_bundle_of_many_batches_is_whole(store, monkeypatch, alone, count):
 
 
 @pytest.mark.usefixtures("_small_batches")
+@pytest.mark.parametrize("pages", [0, 100, 200])
+def test_a_disk_that_is_full_at_some_batch_leaves_nothing_behind(store, pages):
+    used = store.database.execute("PRAGMA page_count").fetchone()[0]
+    store.database.execute(f"PRAGMA max_page_count = {used + pages}")
+    with pytest.raises(VaultError, match="no space left"):
+        put(store, in_hand(numbered(20_000)))
+    assert store.size() == 0
+    assert threading.active_count() == 1
+    store.database.execute("PRAGMA max_page_count = 1000000")
+    assert put(store, in_hand(numbered(20_000))) == 0
+    assert list(check_database(store)) == []
+
+
+@pytest.mark.usefixtures("_small_batches")
 @pytest.mark.parametrize("tiles", [0, 1, 3, 9])
 def test_a_tile_that_cannot_be_made_leaves_nothing_behind(store, tiles):
     """The operating system's random source fails at some tile, in this thread or in the other one."""
