@@ -12,6 +12,7 @@ from medanchor.notary.vaults import NewVault, create_vault
 from medanchor.records.digest import Hashed
 from medanchor.vault.keys import create_key, read_key, unlock
 from medanchor.vault.store import Store
+from medanchor.vault.tiles import Digests, Unsalted, join
 
 ORIGIN = "clinic.example/ward-7"
 TIME = "2026-11-21T18:04:05Z"
@@ -101,3 +102,13 @@ def textbook_path(index, leaves):
     if index < left:
         return [*textbook_path(index, leaves[:left]), textbook_root(leaves[left:])]
     return [*textbook_path(index - left, leaves[left:]), textbook_root(leaves[:left])]
+
+
+def pack(salts, raws, names, contents=b""):
+    """The tile of records with these packed `salts`."""
+    unsalted = Unsalted(names, Digests(b"".join(raws), contents))
+    return join(unsalted, unsalted.salted(salts))
+
+
+def salts_of(tile):
+    return [tile.salts[at : at + 16] for at in range(0, len(tile.salts), 16)]

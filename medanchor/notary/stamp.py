@@ -7,23 +7,20 @@ from itertools import groupby
 
 from medanchor.core.checkpoint import sign_checkpoint
 from medanchor.core.commitment import WIDTHS, TreeHead
-from medanchor.core.hashes import SALT_LENGTH, Hash
+from medanchor.core.hashes import HASH_LENGTH, Hash
 from medanchor.core.signature import key_id
 from medanchor.core.statement import Follows, Statement, sign_statement
 from medanchor.errors import UsageError
 from medanchor.records.digest import Hashed
 from medanchor.vault.anchors import add_signer
-from medanchor.vault.bundles import Span, add_tiles, append_entry, stamped_in
+from medanchor.vault.bundles import NewSalts, Span, add_records, append_entry, stamped_in
 from medanchor.vault.keys import Signer
 from medanchor.vault.search import find_digest
 from medanchor.vault.store import Store
-from medanchor.vault.tiles import RECORDS_PER_TILE, Tile, pack
+from medanchor.vault.tiles import RECORDS_PER_TILE, Digests, Unsalted
 
 PIPED = b"-"
 """The container that was piped in has no path, the last record without one; what is inside it is kept under this."""
-
-NewSalts = Callable[[int], bytes]
-"""A count of bytes → that many from the operating system's random source: one call for all salts of a tile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,7 @@ def stamp(
         fresh = _in_order(_chosen(store, signer.public, collected, request))
         if not fresh:
             return StampResult(None, 0, total)
-        root, records = add_tiles(store, _tiles(fresh, new_salts))
+        root, records = add_records(store, _Records(fresh), new_salts)
         statement = Statement(root, records, request.time, store.origin, request.meaning, request.follows)
         add_signer(store, signer.public, signer.label, signer.role)
         envelope = sign_statement(statement, signer.public, signer.sign)
@@ -145,28 +142,32 @@ def _known(
     return known
 
 
-def _tiles(fresh: Iterable[Hashed], new_salts: NewSalts) -> Iterator[Tile]:
-    """Return the tiles of a bundle; each is made when it is asked for, as a million records are many."""
-    names: list[bytes] = []
-    raws: list[bytes] = []
-    kinds, components = bytearray(), bytearray()
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """The records of a bundle, those of one tile after those of another; they can be gone through again."""
 
-    def next_tile(count: int) -> Tile:
-        width = sum(WIDTHS[kind] for kind in kinds[:count])
-        contents = bytes(kinds[:count] + components[:width]) if any(kinds[:count]) else b""
-        tile = pack(new_salts(count * SALT_LENGTH), raws[:count], names[:count], contents)
-        del names[:count], raws[:count], kinds[:count], components[:width]
-        return tile
+    parts: Sequence[Hashed]
 
-    for hashed in fresh:
-        names += hashed.names
-        raws += hashed.raw_list()
-        kinds += hashed.kinds or bytes(len(hashed.names))
-        components += hashed.components
-        while len(names) >= RECORDS_PER_TILE:
-            yield next_tile(RECORDS_PER_TILE)
-    if names:
-        yield next_tile(len(names))
+    def __iter__(self) -> Iterator[Unsalted]:
+        names: list[bytes] = []
+        raws, kinds, components = bytearray(), bytearray(), bytearray()
+
+        def next_tile(count: int) -> Unsalted:
+            end, width = count * HASH_LENGTH, sum(WIDTHS[kind] for kind in kinds[:count])
+            contents = bytes(kinds[:count] + components[:width]) if any(kinds[:count]) else b""
+            tile = Unsalted(names[:count], Digests(bytes(raws[:end]), contents))
+            del names[:count], raws[:end], kinds[:count], components[:width]
+            return tile
+
+        for hashed in self.parts:
+            names += hashed.names
+            raws += hashed.raws
+            kinds += hashed.kinds or bytes(len(hashed.names))
+            components += hashed.components
+            while len(names) >= RECORDS_PER_TILE:
+                yield next_tile(RECORDS_PER_TILE)
+        if names:
+            yield next_tile(len(names))
 
 
 def _spans(fresh: Iterable[Hashed]) -> list[Span]:

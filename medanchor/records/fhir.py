@@ -1,5 +1,6 @@
 """FHIR JSON: the digests of a resource's parts, alone, in a Bundle, or on a line of NDJSON (docs/format.md)."""
 
+from functools import lru_cache
 from hashlib import sha256 as _sha256
 
 from medanchor.core.hashes import Hash, sha256, split_hashes
@@ -123,7 +124,13 @@ def _components(resource: Resource, canonical: bool) -> bytes:
 def _meta(meta: Json) -> bytes:
     if isinstance(meta, dict):
         drop_set_by_servers(meta)
-    return ABSENT if meta == {} else _sha256(lexical(meta)).digest()
+    return ABSENT if meta == {} else _shared(lexical(meta))
+
+
+@lru_cache(maxsize=1024)
+def _shared(form: bytes) -> bytes:
+    """Return the digest of a form that many resources of an export share."""
+    return _sha256(form).digest()
 
 
 def _numeric(data: Resource, form: bytes) -> bytes:

@@ -5,6 +5,7 @@ RFC 8785 writes the nearest double as ECMAScript does.
 """
 
 import re
+from functools import lru_cache
 
 import orjson
 
@@ -56,6 +57,7 @@ def has_wide_keys(form: bytes) -> bool:
     return not form.isascii() and any(found[1] for found in _WIDE.finditer(form))
 
 
+@lru_cache(maxsize=4096)
 def es6(plain: str) -> str:
     """Return how ECMAScript writes the double nearest to the decimal `plain` (RFC 8785, section 3.2.2.3).
 

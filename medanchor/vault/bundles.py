@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -16,10 +17,13 @@ from medanchor.errors import VaultError
 from medanchor.vault.digest_index import add_digests
 from medanchor.vault.rows import seal
 from medanchor.vault.store import Store
-from medanchor.vault.tiles import LEVEL, RECORDS_PER_TILE, Tile
+from medanchor.vault.tiles import LEVEL, RECORDS_PER_TILE, Salted, Tile, Unsalted, join
 
-BATCH_BYTES = 12 << 20
-"""Tiles of so many bytes (256 of kind 0) are put into the index of digests at once, sorted: that meets a page once."""
+FEW_TILES = 4
+"""So many are made at once: a thread would gain nothing."""
+
+NewSalts = Callable[[int], bytes]
+"""A count of bytes → that many from the operating system's random source: one call for all salts of a tile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,54 +56,46 @@ class Stamped:
     raws: list[bytes]
 
 
-def add_tiles(store: Store, tiles: Iterable[Tile]) -> tuple[Hash, int]:
-    """Write the tiles of the next entry's bundle as they come; return the bundle's root and how many records it has.
+def add_records(store: Store, records: Iterable[Unsalted], new_salts: NewSalts) -> tuple[Hash, int]:
+    """Write the tiles of the next entry's bundle; return the bundle's root and how many records it has.
 
-    Call it inside `store.writing()`, and `append_entry` after it: both are kept or neither.
+    `records` are those of each tile, all but the last full; they are gone through several times, as tiles of a million
+    records would take much memory. Call it inside `store.writing()`, and `append_entry` after it: both or neither.
     """
     database, entry = store.database, store.size()
-    next_id = database.execute("SELECT coalesce(max(id), 0) FROM tile").fetchone()[0] + 1
-    roots: list[bytes] = []
-    records = 0
-    for batch in _one_ahead(_batches(tiles)):
-        _insert_tiles(database, entry, next_id, len(roots), batch)
-        roots += [tile.root for tile in batch]
-        records += sum(tile.count for tile in batch)
-    return root_of(roots), records
+    first = database.execute("SELECT coalesce(max(id), 0) FROM tile").fetchone()[0] + 1
+    with _salted(records, new_salts) as salted:  # by a thread, while SQLite, which leaves Python to it, sorts
+        add_digests(database, first, records)
+        made = salted()
+    count = 0
+    for number, tile in enumerate(map(join, records, made)):
+        _insert_tile(database, first + number, entry, number, tile)
+        count += tile.count
+    return root_of([tile.root for tile in made]), count
 
 
-def _batches(tiles: Iterable[Tile]) -> Iterator[list[Tile]]:
-    batch: list[Tile] = []
-    size = 0
-    for tile in tiles:
-        batch.append(tile)
-        size += len(tile.records) + len(tile.contents)
-        if size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+@contextmanager
+def _salted(records: Iterable[Unsalted], new_salts: NewSalts) -> Iterator[Callable[[], list[Salted]]]:
+    """Salt all `records` in a thread while the block runs; give a function that waits for them."""
+    stopped = False
 
+    def salt_all() -> list[Salted]:
+        return [tile.salted(new_salts(tile.digests.count * SALT_LENGTH)) for tile in records if not stopped]
 
-def _one_ahead(batches: Iterator[list[Tile]]) -> Iterator[list[Tile]]:
-    """Return `batches`; a thread makes the next one while SQLite, which leaves Python to it, writes this one."""
-    yield from islice(batches, 1)  # most bundles have one, and need no thread
-    none: list[Tile] = []
-    batch = next(batches, none)
-    if not batch:
+    if next(islice(records, FEW_TILES, None), None) is None:
+        yield salt_all
         return
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(max_workers=1) as thread:
-        while batch:
-            try:
-                ahead = thread.submit(next, batches, none)
-            except RuntimeError:  # no thread is to be had: go on alone
-                yield batch
-                yield from batches
-                return
-            yield batch
-            batch = ahead.result()
+        try:
+            made: Callable[[], list[Salted]] = thread.submit(salt_all).result
+        except RuntimeError:  # no thread is to be had: go on alone
+            made = salt_all
+        try:
+            yield made
+        finally:
+            stopped = True
 
 
 def append_entry(store: Store, envelope: bytes, sign: Callable[[TreeHead], str], spans: Iterable[Span]) -> int:
@@ -117,15 +113,12 @@ def append_entry(store: Store, envelope: bytes, sign: Callable[[TreeHead], str],
     return entry
 
 
-def _insert_tiles(database: sqlite3.Connection, entry: int, next_id: int, start: int, tiles: Sequence[Tile]) -> None:
-    first = next_id + start
-    add_digests(database, first, tiles)  # while this is written, and Python is free, the next batch is made
-    for number, tile in enumerate(tiles):
-        values = (first + number, entry, start + number, tile.root, tile.records, tile.names)
-        database.execute("INSERT INTO tile VALUES (?, ?, ?, ?, ?, ?, ?)", (*values, seal("tile", *values)))
-        if tile.contents:
-            contents = (first + number, tile.contents)
-            database.execute("INSERT INTO content VALUES (?, ?, ?)", (*contents, seal("content", *contents)))
+def _insert_tile(database: sqlite3.Connection, tile_id: int, entry: int, number: int, tile: Tile) -> None:
+    values = (tile_id, entry, number, tile.root, tile.records, tile.names)
+    database.execute("INSERT INTO tile VALUES (?, ?, ?, ?, ?, ?, ?)", (*values, seal("tile", *values)))
+    if tile.contents:
+        contents = (tile_id, tile.contents)
+        database.execute("INSERT INTO content VALUES (?, ?, ?)", (*contents, seal("content", *contents)))
 
 
 def _folder_id(database: sqlite3.Connection, path: bytes) -> int:

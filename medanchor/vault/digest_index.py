@@ -1,68 +1,81 @@
 """The index of digests: one record among millions is found by the first bytes of its raw digest, or of a component."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import groupby
 
 from medanchor.core.commitment import WIDTHS
 from medanchor.core.hashes import HASH_LENGTH
 from medanchor.core.ladder import ABSENT
-from medanchor.vault.tiles import FOUND_BY, LEVEL, Tile
+from medanchor.vault.tiles import FOUND_BY, LEVEL, Digests, Unsalted
 
 PREFIX_LENGTH = 8
 """It keeps so many bytes of each digest: enough to find it, and lean."""
 
+TILES_AT_ONCE = 1024
+"""The prefixes of so many tiles are added in one sorted run, which meets a page once: 32 MB at most."""
 
-def rows_of(tile_id: int, tile: Tile) -> set[tuple[bytes, int]]:
+
+def rows_of(tile_id: int, digests: Digests) -> set[tuple[bytes, int]]:
     """Return the rows that the index has for a tile: (prefix, tile id and offset as one number)."""
     start = tile_id << LEVEL
-    return {(digest[:PREFIX_LENGTH], start + offset) for offset, digest in tile.found_by()}
+    return {(digest[:PREFIX_LENGTH], start + offset) for offset, digest in digests.found_by()}
 
 
-def add_digests(database: sqlite3.Connection, first: int, tiles: Sequence[Tile]) -> None:
-    """Add the digests of the tiles with the ids from `first` on; all but the last must be full."""
-    for kind, run in groupby(enumerate(tiles, first), key=lambda item: item[1].kind):
-        numbered = list(run)
-        if kind is None:  # records of several kinds
-            for tile_id, tile in numbered:
-                database.executemany("INSERT INTO digest VALUES (?, ?)", sorted(rows_of(tile_id, tile)))
-        else:
-            _add_one_kind(database, kind, numbered[0][0], [tile for _, tile in numbered])
+def add_digests(database: sqlite3.Connection, first: int, records: Iterable[Unsalted]) -> None:
+    """Add the digests of `records`, tile by tile, to be those of the tiles with the ids from `first` on.
+
+    They are gone through twice: tiles with records of several kinds come last, as a long sorted run goes into an empty
+    index faster than between others.
+    """
+    tiles = ((tile_id, tile.digests) for tile_id, tile in enumerate(records, first))
+    for (kind, _), run in groupby(tiles, key=lambda item: (item[1].kind, (item[0] - first) // TILES_AT_ONCE)):
+        if kind is not None:
+            _add_one_kind(database, kind, run)
+    for tile_id, tile in enumerate(records, first):
+        if tile.digests.kind is None:
+            database.executemany("INSERT INTO digest VALUES (?, ?)", sorted(rows_of(tile_id, tile.digests)))
 
 
-def _add_one_kind(database: sqlite3.Connection, kind: int, first: int, tiles: Sequence[Tile]) -> None:
-    """Add the digests of tiles whose records are all of one kind.
+def _add_one_kind(database: sqlite3.Connection, kind: int, run: Iterable[tuple[int, Digests]]) -> None:
+    """Add the digests of numbered tiles, all but the last one full, whose records are all of one kind.
 
     SQLite cuts them itself, more than twice as fast as a row at a time from Python.
     """
-    raws = b"".join(tile.packed_raws() for tile in tiles)
-    packed = {
-        "raws": raws,
-        "components": b"".join(tile.packed_components() for tile in tiles),
-        "absent": ABSENT,
-        "first": first << LEVEL,
-        "count": len(raws) // HASH_LENGTH,
-    }
-    database.execute(_statement(kind), packed)
+    starts = [place * HASH_LENGTH for place in FOUND_BY.get(kind, ())]
+    raws, components = bytearray(), [bytearray() for _ in starts]
+    first = 0
+    for tile_id, digests in run:
+        first = first or tile_id
+        raws += _prefixes(digests.raws, HASH_LENGTH, 0)
+        for component, start in zip(components, starts, strict=True):
+            component.extend(_prefixes(digests.components, WIDTHS[kind], start))
+    packed = {f"prefixes{place}": prefixes for place, prefixes in enumerate([raws, *components])}
+    numbers = {"count": len(raws) // PREFIX_LENGTH, "first": first << LEVEL}
+    database.execute(_statement(len(components)), packed | numbers | {"absent": ABSENT[:PREFIX_LENGTH]})
 
 
-def _statement(kind: int) -> str:
-    """Return the statement that adds the packed digests of `count` records of one kind.
+def _prefixes(digests: bytes, width: int, start: int) -> bytes:
+    """Return the first bytes, eight, of the digest that stands at `start` in each `width` bytes."""
+    return memoryview(digests).cast("Q")[start // PREFIX_LENGTH :: width // PREFIX_LENGTH].tobytes()
 
-    A component is left out where it is absent, and where it is the same as the first one. The rows are sorted, as that
+
+def _statement(components: int) -> str:
+    """Return the statement that adds the packed prefixes of `count` records: of raw digests, then of `components`.
+
+    A component is left out where it is absent, and where it begins as the first one does. The rows are sorted, as that
     meets each page once; as text, because SQLite sorts that faster than blobs.
     """
-    components = [
-        f"substr(:components, {WIDTHS[kind]} * number + {place * HASH_LENGTH + 1}, {HASH_LENGTH})"
-        for place in FOUND_BY.get(kind, ())
+    raw, *others = [
+        f"substr(:prefixes{place}, {PREFIX_LENGTH} * number + 1, {PREFIX_LENGTH})" for place in range(components + 1)
     ]
-    digests = [f"SELECT number, substr(:raws, {HASH_LENGTH} * number + 1, {HASH_LENGTH}) AS digest FROM record"]  # noqa: S608 - constants
-    for component in components:
-        unlike = f"AND digest <> {components[0]}" if component != components[0] else ""
-        digests.append(f"SELECT number, {component} AS digest FROM record WHERE digest <> :absent {unlike}")  # noqa: S608 - constants
+    rows = [f"SELECT number, {raw} AS prefix FROM record"]  # noqa: S608 - constants
+    for other in others:
+        unlike = f"AND prefix <> {others[0]}" if other != others[0] else ""
+        rows.append(f"SELECT number, {other} AS prefix FROM record WHERE prefix <> :absent {unlike}")  # noqa: S608 - constants
     return f"""
         WITH RECURSIVE record(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM record WHERE number + 1 < :count)
         INSERT OR IGNORE INTO digest
-        SELECT substr(digest, 1, {PREFIX_LENGTH}) AS prefix, :first + number FROM ({" UNION ALL ".join(digests)})
+        SELECT prefix, :first + number FROM ({" UNION ALL ".join(rows)})
         ORDER BY CAST(prefix AS TEXT)
     """  # noqa: S608 - constants

@@ -83,7 +83,7 @@ def _check_tiles(database: sqlite3.Connection) -> Iterator[str]:
         if not tile.is_whole:
             yield f"tile {number} is not a whole number of records"
             continue
-        rows = rows_of(number, tile)
+        rows = rows_of(number, tile.digests)
         total += len(rows)
         if not all(database.execute(found, row).fetchone() for row in rows):
             yield f"the index of digests lacks records of tile {number}"

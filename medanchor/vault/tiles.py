@@ -5,8 +5,9 @@ of a million records reads one tile and the roots of the others.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from medanchor.core.commitment import COMPONENTS, WIDTHS, Kind, Record, leaf_hashes, raw_leaf_hashes
 from medanchor.core.hashes import HASH_LENGTH, SALT_LENGTH, Hash, split_hashes
@@ -37,10 +38,76 @@ FOUND_BY: Mapping[int, tuple[int, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Digests:
+    """The digests of up to 1,024 records: the raw ones, packed; and, unless all are of kind 0, a tile's `contents`.
+
+    Those are a byte for each record's kind, then all component digests, packed.
+    """
+
+    raws: bytes
+    contents: bytes = b""
+
+    @property
+    def count(self) -> int:
+        """How many records they are of."""
+        return len(self.raws) // HASH_LENGTH
+
+    @property
+    def kind(self) -> int | None:
+        """The kind of all the records; None if they are of several."""
+        kinds = set(self.contents[: self.count])
+        return next(iter(kinds), Kind.BYTES) if len(kinds) <= 1 else None
+
+    @property
+    def components(self) -> bytes:
+        """The component digests, one after another."""
+        return self.contents[self.count :]
+
+    def found_by(self) -> Iterator[tuple[int, bytes]]:
+        """Return each digest by which one of the records is found, after the record's offset: the raw ones too."""
+        yield from enumerate(split_hashes(self.raws))
+        at = self.count
+        for offset, kind in enumerate(self.contents[: self.count]):
+            for number in FOUND_BY.get(kind, ()):
+                start = at + number * HASH_LENGTH
+                if (component := self.contents[start : start + HASH_LENGTH]) != ABSENT:
+                    yield offset, component
+            at += WIDTHS[kind]
+
+    def leaves(self, salts: bytes) -> list[bytes]:
+        """Return the leaf hashes of the records with these `salts`, packed."""
+        each = [salts[at : at + SALT_LENGTH] for at in range(0, len(salts), SALT_LENGTH)]
+        raws = split_hashes(self.raws)
+        if not self.contents:
+            return raw_leaf_hashes(each, raws)
+        return leaf_hashes(each, raws, self.contents[: self.count], self.components)
+
+
+class Salted(NamedTuple):
+    """What a tile has beside its records' digests: their salts, packed, the subtree's root, their names, compressed."""
+
+    salts: bytes
+    root: Hash
+    names: bytes
+
+
+class Unsalted(NamedTuple):
+    """The records of a tile that is to be."""
+
+    names: list[bytes]
+    digests: Digests
+
+    def salted(self, salts: bytes) -> Salted:
+        """Return the rest of the tile that they are with these `salts`, 16 bytes each, packed."""
+        root = root_of(self.digests.leaves(salts))
+        return Salted(salts, root, zlib.compress(b"\0".join(self.names), FAST))
+
+
+@dataclass(frozen=True, slots=True)
 class Tile:
     """Up to 1,024 records of one bundle: packed salts then packed raw digests, the subtree's root, compressed names.
 
-    `contents` is empty where all are of kind 0; else a byte for each record's kind, then all component digests, packed.
+    `contents` is empty where all are of kind 0.
     """
 
     records: bytes
@@ -64,18 +131,19 @@ class Tile:
         whole = len(self.contents) == self.count + _width(kinds)
         return whole and any(kinds) and set(kinds) <= WIDTHS.keys()
 
-    def salts(self) -> list[bytes]:
-        """Return the salts, 16 bytes each, in order."""
-        end = self.count * SALT_LENGTH
-        return [self.records[at : at + SALT_LENGTH] for at in range(0, end, SALT_LENGTH)]
+    @property
+    def salts(self) -> bytes:
+        """The salts, 16 bytes each, packed."""
+        return self.records[: self.count * SALT_LENGTH]
 
-    def packed_raws(self) -> bytes:
-        """Return the raw digests, 32 bytes each, one after another."""
-        return self.records[self.count * SALT_LENGTH :]
+    @property
+    def digests(self) -> Digests:
+        """The digests of its records."""
+        return Digests(self.records[self.count * SALT_LENGTH :], self.contents)
 
     def raws(self) -> list[bytes]:
         """Return the raw digests, 32 bytes each, in order."""
-        return split_hashes(self.packed_raws())
+        return split_hashes(self.digests.raws)
 
     def record(self, offset: int) -> Record:
         """Return the record at `offset` in the tile."""
@@ -90,33 +158,9 @@ class Tile:
         start = self.count + _width(self.contents[:offset])
         return tuple(map(Hash, split_hashes(self.contents[start : start + WIDTHS[kind]])))
 
-    @property
-    def kind(self) -> int | None:
-        """The kind of all its records; None if they are of several."""
-        kinds = set(self.contents[: self.count])
-        return next(iter(kinds), Kind.BYTES) if len(kinds) <= 1 else None
-
-    def packed_components(self) -> bytes:
-        """Return the component digests of its records, one after another."""
-        return self.contents[self.count :]
-
-    def found_by(self) -> Iterator[tuple[int, bytes]]:
-        """Return each digest by which one of the records is found, after the record's offset: the raw ones too."""
-        yield from enumerate(self.raws())
-        at = self.count
-        for offset, kind in enumerate(self.contents[: self.count]):
-            for number in FOUND_BY.get(kind, ()):
-                start = at + number * HASH_LENGTH
-                if (component := self.contents[start : start + HASH_LENGTH]) != ABSENT:
-                    yield offset, component
-            at += WIDTHS[kind]
-
     def leaves(self) -> list[bytes]:
         """Return the leaf hashes, computed again from salts and digests."""
-        if not self.contents:
-            return raw_leaf_hashes(self.salts(), self.raws())
-        kinds, components = self.contents[: self.count], self.contents[self.count :]
-        return leaf_hashes(self.salts(), self.raws(), kinds, components)
+        return self.digests.leaves(self.salts)
 
     def name_list(self) -> list[bytes]:
         """Return the records' names without their folders. Raises VaultError if they are damaged."""
@@ -135,10 +179,10 @@ def _width(kinds: bytes) -> int:
     return sum(width * kinds.count(kind) for kind, width in WIDTHS.items() if width)
 
 
-def pack(salts: bytes, raws: Sequence[bytes], names: Sequence[bytes], contents: bytes = b"") -> Tile:
-    """Return the tile of up to 1,024 records: `salts` packed, `raws` and `names` in order, `contents` as in a tile."""
-    tile = Tile(salts + b"".join(raws), Hash(b""), zlib.compress(b"\0".join(names), FAST), contents)
-    return replace(tile, root=root_of(tile.leaves()))
+def join(unsalted: Unsalted, salted: Salted) -> Tile:
+    """Return the tile of these records."""
+    digests = unsalted.digests
+    return Tile(salted.salts + digests.raws, salted.root, salted.names, digests.contents)
 
 
 def join_roots(tiles: Iterable[Tile]) -> Hash:

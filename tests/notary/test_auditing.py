@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from desk import Desk, ignore
-from vaulted import another_signer, in_hand, numbered, put
+from vaulted import another_signer, in_hand, numbered, pack, put
 
 from medanchor.errors import ChainError
 from medanchor.notary.audit import audit
@@ -13,7 +13,7 @@ from medanchor.notary.examine import Verdict
 from medanchor.vault.anchors import list_anchors, put_anchor
 from medanchor.vault.digest_index import rows_of
 from medanchor.vault.rows import seal
-from medanchor.vault.tiles import Tile, pack
+from medanchor.vault.tiles import Tile
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +112,13 @@ def test_records_exchanged_by_someone_who_mends_seals_and_indices_are_found(full
     row = list(database.execute("SELECT * FROM tile WHERE id = 1").fetchone()[:-1])
     names = [column[1] for column in database.execute("PRAGMA table_info(tile)")][:-1]
     old = Tile(*(row[names.index(column)] for column in ("records", "root", "names")))
-    new = pack(b"".join(old.salts()), [bytes(32), *old.raws()[1:]], old.name_list())
+    new = pack(old.salts, [bytes(32), *old.raws()[1:]], old.name_list())
     for column in ("records", "root", "names"):
         row[names.index(column)] = getattr(new, column)
     database.execute("DELETE FROM tile WHERE id = 1")
     database.execute("INSERT INTO tile VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, seal("tile", *row)))
     database.execute("DELETE FROM digest WHERE location >> 10 = 1")
-    database.executemany("INSERT INTO digest VALUES (?, ?)", rows_of(1, new))
+    database.executemany("INSERT INTO digest VALUES (?, ?)", rows_of(1, new.digests))
     assert full.damage() == ["the records of entry 0 are not those that were signed for"]
 
 

@@ -5,7 +5,7 @@ import io
 import os
 
 import pytest
-from vaulted import FOLDER, another_signer, in_hand, in_hand_read, mixed, numbered, put, read_as
+from vaulted import FOLDER, another_signer, in_hand, in_hand_read, mixed, numbered, put, read_as, salts_of
 
 from medanchor.core.checkpoint import verify_checkpoint
 from medanchor.core.commitment import Content, Kind
@@ -117,7 +117,7 @@ def test_entries_carry_the_signature_and_the_checkpoint_of_their_time(desk):
 def test_salts_are_never_used_twice(desk):
     put(desk.store, in_hand(numbered(2000)))
     put(desk.store, in_hand(numbered(2000)), again=True)
-    salts = [salt for entry in (0, 1) for tile in tiles_of(desk.store, entry) for salt in tile.salts()]
+    salts = [salt for entry in (0, 1) for tile in tiles_of(desk.store, entry) for salt in salts_of(tile)]
     assert len(set(salts)) == len(salts) == 4000
 
 

@@ -11,8 +11,9 @@ from medanchor.core.hashes import Hash, sha256
 from medanchor.errors import VaultError
 from medanchor.notary.stamp import StampRequest, stamp
 from medanchor.records.digest import Hashed
-from medanchor.vault import bundles
+from medanchor.vault import bundles, digest_index
 from medanchor.vault.bundles import (
+    FEW_TILES,
     BundleReader,
     Place,
     all_folders,
@@ -377,19 +378,14 @@ def test_a_table_of_contents_that_is_gone_is_told(filled):
 # -- batches -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def _small_batches(monkeypatch):
-    monkeypatch.setattr(bundles, "BATCH_BYTES", 100_000)  # two or three tiles
-
-
 def fail_to_start(_thread):
     raise RuntimeError("can't start new thread")
 
 
-@pytest.mark.usefixtures("_small_batches")
 @pytest.mark.parametrize("alone", [False, True], ids=["a thread", "no thread is to be had"])
-@pytest.mark.parametrize("count", [1, 1024, 9000])
-def test_a_bundle_of_many_batches_is_whole(store, monkeypatch, alone, count):
+@pytest.mark.parametrize("count", [1, 1024, FEW_TILES * 512, FEW_TILES * 512 + 1, 9000])
+def test_a_bundle_of_any_size_is_whole(store, monkeypatch, alone, count):
+    monkeypatch.setattr(digest_index, "TILES_AT_ONCE", 2)
     if alone:
         monkeypatch.setattr(threading.Thread, "start", fail_to_start)
     files = numbered(count) | {b"export.ndjson": b"all lines"}
@@ -402,9 +398,8 @@ def test_a_bundle_of_many_batches_is_whole(store, monkeypatch, alone, count):
     assert threading.active_count() == 1
 
 
-@pytest.mark.usefixtures("_small_batches")
-@pytest.mark.parametrize("pages", [0, 100, 200])
-def test_a_disk_that_is_full_at_some_batch_leaves_nothing_behind(store, pages):
+@pytest.mark.parametrize("pages", [0, 100, 200, 300])
+def test_a_disk_that_is_full_at_some_page_leaves_nothing_behind(store, pages):
     used = store.database.execute("PRAGMA page_count").fetchone()[0]
     store.database.execute(f"PRAGMA max_page_count = {used + pages}")
     with pytest.raises(VaultError, match="no space left"):
@@ -416,21 +411,44 @@ def test_a_disk_that_is_full_at_some_batch_leaves_nothing_behind(store, pages):
     assert list(check_database(store)) == []
 
 
-@pytest.mark.usefixtures("_small_batches")
 @pytest.mark.parametrize("tiles", [0, 1, 3, 9])
-def test_a_tile_that_cannot_be_made_leaves_nothing_behind(store, tiles):
+@pytest.mark.parametrize("count", [12_000, 2_000])
+def test_a_tile_that_cannot_be_salted_leaves_nothing_behind(store, tiles, count):
     """The operating system's random source fails at some tile, in this thread or in the other one."""
-    calls = iter(range(tiles))
+    calls = iter(range(min(tiles, count // 1024)))
 
     def new_salts(count):
         if next(calls, None) is None:
             raise OSError("no randomness")
         return os.urandom(count)
 
-    collected = [in_hand(numbered(12_000))]
+    collected = [in_hand(numbered(count))]
     with pytest.raises(OSError, match="no randomness"):
         stamp(store, signer_of(store), collected, StampRequest("authorship", TIME), new_salts)
     assert store.size() == 0
     assert list(check_database(store)) == []
     assert threading.active_count() == 1
     assert put(store, *collected) == 0
+
+
+def test_salting_stops_where_the_index_could_not_be_written(store, monkeypatch):
+    """Nobody waits for a million salts after Ctrl-C."""
+    salted = []
+    begun, failed = threading.Event(), threading.Event()
+
+    def new_salts(count):
+        salted.append(count)
+        begun.set()
+        failed.wait(10)
+        return os.urandom(count)
+
+    def interrupted(*_):
+        begun.wait(10)
+        threading.Timer(0.1, failed.set).start()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bundles, "add_digests", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stamp(store, signer_of(store), [in_hand(numbered(12_000))], StampRequest("authorship", TIME), new_salts)
+    assert len(salted) < 3
+    assert store.size() == 0

@@ -12,7 +12,7 @@ from medanchor.core.hashes import Hash, sha256
 from medanchor.core.ladder import ABSENT
 from medanchor.vault.digest_index import PREFIX_LENGTH, add_digests, rows_of
 from medanchor.vault.store import apply_migrations
-from medanchor.vault.tiles import FOUND_BY, RECORDS_PER_TILE, pack
+from medanchor.vault.tiles import FOUND_BY, RECORDS_PER_TILE, Digests, Unsalted
 
 FEW = [sha256(b"one"), sha256(b"two"), sha256(b"one")[:PREFIX_LENGTH] + bytes(24), ABSENT]
 """Digests that are alike: the same, the same at their beginning, absent."""
@@ -20,11 +20,10 @@ digests = st.sampled_from(FEW) | st.binary(min_size=32, max_size=32)
 
 
 def tile_of(kinds, components):
-    count = len(kinds)
-    names = [b"%d" % number for number in range(count)]
+    names = [b"%d" % number for number in range(len(kinds))]
     raws = [sha256(name) for name in names]
     contents = bytes(kinds) + b"".join(components) if any(kinds) else b""
-    return pack(os.urandom(16 * count), raws, names, contents)
+    return Unsalted(names, Digests(b"".join(raws), contents))
 
 
 @st.composite
@@ -50,7 +49,7 @@ def index_of(database):
 def test_sqlite_cuts_the_rows_that_python_does(tile, tile_id):
     with fresh_database() as database:
         add_digests(database, tile_id, [tile])
-        assert index_of(database) == rows_of(tile_id, tile)
+        assert index_of(database) == rows_of(tile_id, tile.digests)
 
 
 def test_tiles_of_several_kinds_in_a_row_are_all_found():
@@ -62,7 +61,7 @@ def test_tiles_of_several_kinds_in_a_row_are_all_found():
     run = [mixed, full(Kind.FHIR), full(Kind.FHIR), full(Kind.BYTES), full(Kind.XML), mixed, full(Kind.HL7, 7)]
     with fresh_database() as database:
         add_digests(database, 5, run)
-        expected = [rows_of(tile_id, tile) for tile_id, tile in enumerate(run, 5)]
+        expected = [rows_of(tile_id, tile.digests) for tile_id, tile in enumerate(run, 5)]
         assert index_of(database) == set().union(*expected)
         assert len(index_of(database)) == sum(map(len, expected))
 

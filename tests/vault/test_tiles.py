@@ -12,8 +12,10 @@ from vaulted import (
     make_vault,
     mixed,
     numbered,
+    pack,
     put,
     read_as,
+    salts_of,
     textbook_path,
     textbook_root,
 )
@@ -26,7 +28,7 @@ from medanchor.core.statement import parse_envelope
 from medanchor.errors import VaultError
 from medanchor.vault.bundles import BundleReader, count_records, tiles_of
 from medanchor.vault.store import Store
-from medanchor.vault.tiles import MAX_NAMES_BYTES, RECORDS_PER_TILE, Tile, pack
+from medanchor.vault.tiles import MAX_NAMES_BYTES, RECORDS_PER_TILE, Tile
 
 SIZES = (1, 2, 1023, 1024, 1025, 1500, 2048, 2049, 3000)
 MIXED_SIZES = (2, 1024, 1025, 3000)
@@ -87,7 +89,7 @@ def test_what_is_packed_comes_out_again(tile):
     assert tile.count == 3
     assert tile.name_list() == [b"a", b"\xff\xfe", b"c d"]
     assert tile.raws() == [b"\x01" * 32, b"\x02" * 32, b"\x03" * 32]
-    assert tile.record(1) == Record(0, tile.salts()[1], b"\x02" * 32)
+    assert tile.record(1) == Record(0, salts_of(tile)[1], b"\x02" * 32)
     assert textbook_root(tile.leaves()) == tile.root
 
 
@@ -172,7 +174,7 @@ def test_records_are_found_by_their_bytes_and_by_the_parts_that_tell_them(record
     for offset, record in enumerate(records):
         parts = dict(zip(COMPONENTS[record.kind], record.components, strict=True))
         expected |= {(offset, parts[name]) for name in telling[record.kind] if parts[name] != ABSENT}
-    assert set(packed(records).found_by()) == expected
+    assert set(packed(records).digests.found_by()) == expected
 
 
 def test_a_full_tile_of_the_longest_records_is_whole():
@@ -188,9 +190,9 @@ def test_a_full_tile_of_the_longest_records_is_whole():
 
 def test_tiles_of_mere_bytes_are_those_of_medanchor_0_1(tile):
     """An auditor's copy of an old vault, and one of a new vault, have the same tiles."""
-    salts, raws = tile.salts(), tile.raws()
+    salts, raws = salts_of(tile), tile.raws()
     assert tile.contents == b""
-    assert tile.records == b"".join(salts) + b"".join(raws)
+    assert tile.records == b"".join([*salts, *raws])
     assert tile.root == textbook_root([sha256(b"\0\0" + salt + raw) for salt, raw in zip(salts, raws, strict=True)])
     assert [tile.record(offset).kind for offset in range(3)] == [Kind.BYTES] * 3
 
