@@ -44,9 +44,7 @@ def _ndjson(bench: "Bench") -> "Iterator[Line]":
     else:
         sample = min(SAMPLE, count)
         canonical = task("canonical_rfc8785", path, sample)
-        pair = in_turn(
-            command(*stamp, prepare=bench.vault), lambda: canonical() * count / sample, max(1, bench.runs // 2)
-        )
+        pair = in_turn(command(*stamp, prepare=bench.vault), lambda: canonical() * count / sample, bench.runs)
         yield faster(what, pair, f"rfc8785, {sample:,} lines, scaled", "≥ 6x faster", "")
     bench.vault()
     peak, _ = peak_memory(stamp)

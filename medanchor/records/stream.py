@@ -212,8 +212,10 @@ def _cut(chunks: Iterable[bytes]) -> Iterator[Lines]:
             raise MalformedRecordError(f"line {first} is longer than {MAX_DOCUMENT >> 20} MiB")
         end = waiting.rfind(b"\n") + 1 if len(waiting) >= BLOCK else 0
         if end:
-            yield Lines(bytes(waiting[:end]), first)
-            first += waiting.count(b"\n", 0, end)
+            with memoryview(waiting) as view:
+                block = bytes(view[:end])
+            yield Lines(block, first)
+            first += block.count(b"\n")
             del waiting[:end]
     if waiting:
         yield Lines(bytes(waiting), first)

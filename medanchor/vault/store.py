@@ -202,7 +202,6 @@ def connect(directory: Path, *, read_only: bool = False) -> sqlite3.Connection:
             database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         database.execute("PRAGMA secure_delete = ON")
-        database.execute("PRAGMA threads = 1")  # one more, to sort the index of digests with
         return database
 
 
