@@ -16,6 +16,9 @@ MAX_BUNDLES = 4
 SET_BY_SERVERS = ("versionId", "lastUpdated", "source")
 """Members of `meta` that every server sets anew when it stores a resource; all others are covered."""
 
+_SHORT = 1024
+"""Digests of longer forms are not kept, so that nobody fills the memory with them."""
+
 Resource = dict[str, Json]
 
 
@@ -124,12 +127,15 @@ def _components(resource: Resource, canonical: bool) -> bytes:
 def _meta(meta: Json) -> bytes:
     if isinstance(meta, dict):
         drop_set_by_servers(meta)
-    return ABSENT if meta == {} else _shared(lexical(meta))
+    if meta == {}:
+        return ABSENT
+    form = lexical(meta)
+    return _shared(form) if len(form) <= _SHORT else _sha256(form).digest()
 
 
 @lru_cache(maxsize=1024)
 def _shared(form: bytes) -> bytes:
-    """Return the digest of a form that many resources of an export share."""
+    """Return the digest of a short form that many resources of an export share."""
     return _sha256(form).digest()
 
 

@@ -17,6 +17,9 @@ MAX_WHOLE = 2**53 - 1
 _MOST_ZEROS = 6
 """ECMAScript writes 0.000001 plainly, and 1e-7 with an exponent."""
 
+_SHORT = 32
+"""Longer numbers are not kept, so that nobody fills the memory with them."""
+
 _WIDE = re.compile(rb'[\xf0-\xf4](?:[^"\\]++|\\.)*+"(:?)')
 """A character of four bytes and the rest of the string that it stands in; the group is there after a key."""
 
@@ -57,7 +60,6 @@ def has_wide_keys(form: bytes) -> bool:
     return not form.isascii() and any(found[1] for found in _WIDE.finditer(form))
 
 
-@lru_cache(maxsize=4096)
 def es6(plain: str) -> str:
     """Return how ECMAScript writes the double nearest to the decimal `plain` (RFC 8785, section 3.2.2.3).
 
@@ -81,7 +83,13 @@ def as_written(number: Number) -> orjson.Fragment:
 
 
 def _double(number: Number) -> orjson.Fragment:
-    return orjson.Fragment(es6(number.lexical))
+    return _short_double(number.lexical) if len(number.lexical) <= _SHORT else orjson.Fragment(es6(number.lexical))
+
+
+@lru_cache(maxsize=4096)
+def _short_double(plain: str) -> orjson.Fragment:
+    """Return what `_double` does; an export has the same few numbers again and again."""
+    return orjson.Fragment(es6(plain))
 
 
 def _written(tree: Json, *, numbers_as_doubles: bool) -> bytes:

@@ -20,7 +20,7 @@ from medanchor.vault.store import Store
 from medanchor.vault.tiles import LEVEL, RECORDS_PER_TILE, Salted, Tile, Unsalted, join
 
 FEW_TILES = 4
-"""So many are made at once: a thread would gain nothing."""
+"""Up to so many are salted without a thread, which would gain nothing."""
 
 NewSalts = Callable[[int], bytes]
 """A count of bytes → that many from the operating system's random source: one call for all salts of a tile."""
@@ -68,9 +68,9 @@ def add_records(store: Store, records: Iterable[Unsalted], new_salts: NewSalts) 
         add_digests(database, first, records)
         made = salted()
     count = 0
-    for number, tile in enumerate(map(join, records, made)):
-        _insert_tile(database, first + number, entry, number, tile)
-        count += tile.count
+    for number, (unsalted, salted_tile) in enumerate(zip(records, made, strict=True)):
+        _insert_tile(database, first + number, entry, number, join(unsalted, salted_tile))
+        count += unsalted.digests.count
     return root_of([tile.root for tile in made]), count
 
 
@@ -89,10 +89,10 @@ def _salted(records: Iterable[Unsalted], new_salts: NewSalts) -> Iterator[Callab
 
     with ThreadPoolExecutor(max_workers=1) as thread:
         try:
-            made: Callable[[], list[Salted]] = thread.submit(salt_all).result
-        except RuntimeError:  # no thread is to be had: go on alone
-            made = salt_all
-        try:
+            try:
+                made: Callable[[], list[Salted]] = thread.submit(salt_all).result
+            except RuntimeError:  # no thread is to be had: go on alone
+                made = salt_all
             yield made
         finally:
             stopped = True

@@ -13,7 +13,7 @@ PREFIX_LENGTH = 8
 """It keeps so many bytes of each digest: enough to find it, and lean."""
 
 TILES_AT_ONCE = 1024
-"""The prefixes of so many tiles are added in one sorted run, which meets a page once: 32 MB at most."""
+"""The prefixes of so many tiles (24 MiB, and SQLite's copy) are added in one sorted run, which meets a page once."""
 
 
 def rows_of(tile_id: int, digests: Digests) -> set[tuple[bytes, int]]:
@@ -63,8 +63,8 @@ def _prefixes(digests: bytes, width: int, start: int) -> bytes:
 def _statement(components: int) -> str:
     """Return the statement that adds the packed prefixes of `count` records: of raw digests, then of `components`.
 
-    A component is left out where it is absent, and where it begins as the first one does. The rows are sorted, as that
-    meets each page once; as text, because SQLite sorts that faster than blobs.
+    A component is left out where it begins as an absent one does, or as the first one does. The rows are sorted, as
+    that meets each page once; as text, because SQLite sorts that faster than blobs.
     """
     raw, *others = [
         f"substr(:prefixes{place}, {PREFIX_LENGTH} * number + 1, {PREFIX_LENGTH})" for place in range(components + 1)

@@ -265,7 +265,10 @@ def database_errors(directory: Path) -> Iterator[None]:
 
 
 _TOLD = {
-    "SQLITE_FULL": ("has no space left on its disk", "free some space and run the command again; nothing was lost"),
+    "SQLITE_FULL": (
+        "has no space left on its disk, or SQLite none for its temporary files",
+        "free some space there, or name another folder in SQLITE_TMPDIR, and run the command again; nothing was lost",
+    ),
     "SQLITE_READONLY": ("is read-only", "verify works there; stamp and anchor need a vault that can be written"),
     "SQLITE_CANTOPEN": ("cannot be opened", "check that you own it and that its disk is there"),
     "SQLITE_IOERR": ("met an error of its disk", "check the disk's space and health, then run the command again"),

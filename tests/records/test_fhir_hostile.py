@@ -4,7 +4,7 @@ import pytest
 from fhirs import content, exact
 
 from medanchor.errors import MalformedRecordError
-from medanchor.records import fhir
+from medanchor.records import fhir, fhir_form
 from medanchor.records.document import ABSENT, Kind
 from medanchor.records.fhir_diff import differences
 from medanchor.records.fhir_json import MAX_VALUES, check_values, parse
@@ -135,3 +135,20 @@ def test_differences_of_hostile_documents_are_found(name):
     assert list(differences(data, data)) == []
     after = data[:-1] + b',"b":1}'
     assert list(differences(data, after)) == [("X.b", None, "1")]
+
+
+def kept():
+    return fhir._shared.cache_info().currsize, fhir_form._short_double.cache_info().currsize
+
+
+def test_only_what_is_short_is_kept_for_the_next_document():
+    """Short forms and numbers come again and again in an export; long ones would fill the memory."""
+    fhir._shared.cache_clear()
+    fhir_form._short_double.cache_clear()
+    for number in range(3):
+        fhir.read(
+            b'{"resourceType":"X","meta":{"tag":"%s%d"},"a":1.%s%d0}' % (b"t" * 5000, number, b"5" * 5000, number)
+        )
+    assert kept() == (0, 0)
+    fhir.read(b'{"resourceType":"X","meta":{"tag":"t"},"a":1.50}')
+    assert kept() == (1, 1)
