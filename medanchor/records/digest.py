@@ -40,9 +40,7 @@ AHEAD = 256
 """So many tasks may wait for the first one's results: a large record keeps nobody idle, and memory is bounded."""
 
 LARGE = 8 << 20
-"""A longer file of NDJSON is read by all processes at once, in blocks; so many of them may wait at a time:"""
-
-BLOCKS_AHEAD = 16
+"""A longer file of NDJSON is read by all processes at once, in blocks."""
 
 FOLDER_FLAGS = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
 """O_PATH: a folder that may be entered but not listed still gives a record that is named."""
@@ -147,7 +145,7 @@ def _finish(results: Results, workers: Workers, reading: Reading | None) -> Iter
     """Return `results`, with what is in the files that were left to all processes."""
 
     def read_all(lines: Iterator[Lines]) -> Iterator[Contents]:
-        return workers.map(read_block, lines, ahead=BLOCKS_AHEAD)
+        return workers.map_blocks(read_block, lines)
 
     for item in results:
         if isinstance(item, Large):

@@ -5,6 +5,7 @@ is written, and then the exact way (`fhir_json`) decides. Wherever both ways can
 """
 
 import re
+from functools import lru_cache
 
 import msgspec
 import orjson
@@ -20,6 +21,11 @@ _DIGITS = 15
 
 _LONGEST = 300
 """Decimals of more characters may be beyond a double, which the exact way refuses in long documents."""
+
+_SHORT = 32
+"""Longer numbers are not kept, so that nobody fills the memory with them."""
+
+_STRICT = orjson.OPT_STRICT_INTEGER
 
 _SPACES = b" \t\r\n"
 
@@ -48,7 +54,7 @@ class Parser:
         self._canonical = True
         try:
             tree = self._decode(data)
-            form = orjson.dumps(tree, default=as_written, option=orjson.OPT_STRICT_INTEGER)
+            form = orjson.dumps(tree, default=as_written, option=_STRICT)
         except (ValueError, TypeError, RecursionError):
             return None
         if form != data and form.translate(None, _SPACES) != data.translate(None, _SPACES):
@@ -56,8 +62,20 @@ class Parser:
         return tree, self._canonical
 
     def _number(self, text: str) -> Number:
-        if len(text) > _LONGEST or not _DECIMAL.fullmatch(text):
-            raise ValueError
-        if text[-1] == "0" or len(text) > _DIGITS + 1 or ".00000" in text:
+        number, canonical = _read_short(text) if len(text) <= _SHORT else _read(text)
+        if not canonical:
             self._canonical = False
-        return Number(text)
+        return number
+
+
+def _read(text: str) -> tuple[Number, bool]:
+    """Return the number that is spelled so, and whether RFC 8785 is known to write it so. Raises ValueError."""
+    if len(text) > _LONGEST or not _DECIMAL.fullmatch(text):
+        raise ValueError
+    return Number(text), text[-1] != "0" and len(text) <= _DIGITS + 1 and ".00000" not in text
+
+
+@lru_cache(maxsize=4096)
+def _read_short(text: str) -> tuple[Number, bool]:
+    """Return what `_read` does; an export has the same few numbers again and again."""
+    return _read(text)

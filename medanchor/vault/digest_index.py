@@ -12,6 +12,8 @@ from medanchor.vault.tiles import FOUND_BY, LEVEL, Digests, Unsalted
 PREFIX_LENGTH = 8
 """It keeps so many bytes of each digest: enough to find it, and lean."""
 
+_ABSENT = ABSENT[:PREFIX_LENGTH]
+
 TILES_AT_ONCE = 1024
 """The prefixes of so many tiles (24 MiB, and SQLite's copy) are added in one sorted run, which meets a page once."""
 
@@ -52,7 +54,8 @@ def _add_one_kind(database: sqlite3.Connection, kind: int, run: Iterable[tuple[i
             component.extend(_prefixes(digests.components, WIDTHS[kind], start))
     packed = {f"prefixes{place}": prefixes for place, prefixes in enumerate([raws, *components])}
     numbers = {"count": len(raws) // PREFIX_LENGTH, "first": first << LEVEL}
-    database.execute(_statement(len(components)), packed | numbers | {"absent": ABSENT[:PREFIX_LENGTH]})
+    absent = [_ABSENT in component for component in components]
+    database.execute(_statement(absent), packed | numbers | {"absent": _ABSENT})
 
 
 def _prefixes(digests: bytes, width: int, start: int) -> bytes:
@@ -60,21 +63,30 @@ def _prefixes(digests: bytes, width: int, start: int) -> bytes:
     return memoryview(digests).cast("Q")[start // PREFIX_LENGTH :: width // PREFIX_LENGTH].tobytes()
 
 
-def _statement(components: int) -> str:
-    """Return the statement that adds the packed prefixes of `count` records: of raw digests, then of `components`.
+def _statement(absent: list[bool]) -> str:
+    """Return the statement that adds the packed prefixes of `count` records: of raw digests, then of components.
 
-    A component is left out where it begins as an absent one does, or as the first one does. The rows are sorted, as
-    that meets each page once; as text, because SQLite sorts that faster than blobs.
+    There are as many of these as in `absent`, which says where some records may have none. A component is left out
+    where it begins as an absent one does, or as the first one does. The rows are sorted, as that meets each page once;
+    as text, because SQLite sorts that faster than blobs. Numbers are made of two short rows of numbers, as a long one
+    takes four times as long.
     """
     raw, *others = [
-        f"substr(:prefixes{place}, {PREFIX_LENGTH} * number + 1, {PREFIX_LENGTH})" for place in range(components + 1)
+        f"substr(:prefixes{place}, {PREFIX_LENGTH} * number + 1, {PREFIX_LENGTH})" for place in range(len(absent) + 1)
     ]
     rows = [f"SELECT number, {raw} AS prefix FROM record"]  # noqa: S608 - constants
-    for other in others:
-        unlike = f"AND prefix <> {others[0]}" if other != others[0] else ""
-        rows.append(f"SELECT number, {other} AS prefix FROM record WHERE prefix <> :absent {unlike}")  # noqa: S608 - constants
+    for other, some_absent in zip(others, absent, strict=True):
+        unlike = [":absent"] * some_absent + others[:1] * (other != others[0])
+        which = " AND ".join(f"{other} <> {prefix}" for prefix in unlike) or "TRUE"
+        rows.append(f"SELECT number, {other} FROM record WHERE {which}")  # noqa: S608 - constants
     return f"""
-        WITH RECURSIVE record(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM record WHERE number + 1 < :count)
+        WITH RECURSIVE
+            tile(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM tile WHERE (number + 1) << {LEVEL} < :count),
+            place(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM place WHERE number + 1 < 1 << {LEVEL}),
+            record(number) AS (
+                SELECT tile.number << {LEVEL} | place.number FROM tile CROSS JOIN place
+                WHERE (tile.number << {LEVEL} | place.number) < :count
+            )
         INSERT OR IGNORE INTO digest
         SELECT prefix, :first + number FROM ({" UNION ALL ".join(rows)})
         ORDER BY CAST(prefix AS TEXT)

@@ -223,6 +223,7 @@ def large(monkeypatch):
     """Files of more than 2,000 bytes are read by all processes, in blocks of 500."""
     monkeypatch.setattr(digest_module, "LARGE", 2000)
     monkeypatch.setattr(stream_module, "BLOCK", 500)
+    monkeypatch.setattr(stream_module, "CHUNK", 200)
 
 
 LARGE = {
@@ -264,16 +265,16 @@ def test_a_file_that_all_processes_read_gives_what_one_would_make_of_it(tmp_path
     blocks, pids = [], set()
     read_block = stream_module.read_block
     monkeypatch.setattr(digest_module, "read_block", read_block)
-    original = workers_module.Workers.map
+    original = workers_module.Workers.map_blocks
 
-    def watched(self, work, tasks, *, ahead):
-        for result in original(self, work, tasks, ahead=ahead):
-            if work is read_block:
-                blocks.append(result)
+    def watched(self, work, tasks):
+        assert work is read_block
+        for result in original(self, work, tasks):
+            blocks.append(result)
             pids.add(os.getpid())
             yield result
 
-    monkeypatch.setattr(workers_module.Workers, "map", watched)
+    monkeypatch.setattr(workers_module.Workers, "map_blocks", watched)
     assert by_path([folder]) == expected
     assert len(blocks) > 50, "in blocks, not at one go"
     assert len(expected[0]) == len(LARGE) + 300 + 2 + 1 + 300 + 201 + 100
@@ -314,13 +315,13 @@ def test_a_worker_that_is_killed_over_a_block_costs_no_record(tmp_path, monkeypa
     assert (tmp_path / "killed").exists()
 
 
-def deadly(block):
+def deadly(block, first):
     """Kill the first worker that comes here, as the kernel does when memory runs out."""
     killed = os.environ["KILLED"]
-    if str(os.getpid()) != os.environ["PARENT"] and block.first > 40 and not os.path.exists(killed):
+    if str(os.getpid()) != os.environ["PARENT"] and first > 40 and not os.path.exists(killed):
         open(killed, "xb").close()
         os.kill(os.getpid(), signal.SIGKILL)
-    return stream_module.read_block(block)
+    return stream_module.read_block(block, first)
 
 
 @pytest.mark.usefixtures("large")

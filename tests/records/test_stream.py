@@ -17,7 +17,7 @@ from medanchor.core.ladder import ABSENT
 from medanchor.records import archive, detect, fhir, stream
 from medanchor.records.detect import HEAD, Form, Reading
 from medanchor.records.document import Content, Contents, Document, Kind
-from medanchor.records.stream import Lines, Whole, read_block, read_file, read_pipe, read_stream
+from medanchor.records.stream import Whole, read_block, read_file, read_pipe, read_stream
 
 PATIENT = b'{"resourceType":"Patient","id":"p"}'
 BUNDLE = b'{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Patient"}}]}'
@@ -68,7 +68,7 @@ TEXT = st.builds(lambda parts, last: b"".join(map(b"".join, parts)) + last, st.l
 @given(TEXT, st.integers(1, 200))
 def test_blocks_of_any_size_give_the_records_of_the_whole(data, block):
     expected = fhir.read_lines(data, 1)
-    with changed(BLOCK=block):
+    with changed(BLOCK=block, CHUNK=block):
         found = whole(data)
     assert joined(found) == expected
     assert found.document == Document(Content(Kind.BYTES, sha256(data)))
@@ -81,19 +81,19 @@ def test_chunks_of_any_size_give_whole_lines_in_order_with_their_numbers(data, b
     while at < len(data):
         chunks.append(data[at : at + sizes[len(chunks) % len(sizes)]])
         at += len(chunks[-1])
-    with changed(BLOCK=block):
+    with changed(BLOCK=block, CHUNK=block):
         cut = list(stream._cut(chunks))
-    assert b"".join(part.block for part in cut) == data
-    assert all(part.block.endswith(b"\n") for part in cut[:-1])
-    firsts = [1 + b"".join(part.block for part in cut[:number]).count(b"\n") for number in range(len(cut))]
-    assert [part.first for part in cut] == firsts
+    blocks = [b"".join(part.parts) for part in cut]
+    assert b"".join(blocks) == data
+    assert all(each.endswith(b"\n") and len(each) >= block for each in blocks[:-1])
+    assert [part.first for part in cut] == [1 + b"".join(blocks[:number]).count(b"\n") for number in range(len(cut))]
 
 
 @settings(deadline=None)
 @given(TEXT, st.integers(1, 99))
 def test_gzip_gives_the_records_of_what_is_in_it(data, block):
     packed = gzip.compress(PATIENT + b"\n" + PATIENT + b"\n" + data, mtime=0)
-    with changed(BLOCK=block):
+    with changed(BLOCK=block, CHUNK=block):
         found = read_stream(io.BytesIO(packed), Reading())
     assert joined(found) == fhir.read_lines(PATIENT + b"\n" + PATIENT + b"\n" + data, 1)
     assert found.document == Document(Content(Kind.BYTES, sha256(packed)))
@@ -102,7 +102,7 @@ def test_gzip_gives_the_records_of_what_is_in_it(data, block):
 def test_line_numbers_count_every_line_from_one():
     data = b"\n".join([PATIENT, b"", b"  ", PATIENT, b"\r", PATIENT])
     for block in (1, 10, 1 << 20):
-        with changed(BLOCK=block):
+        with changed(BLOCK=block, CHUNK=block):
             assert joined(whole(data)).names == [b"1", b"4", b"6"]
 
 
@@ -131,13 +131,13 @@ def test_each_block_is_read_by_whom_it_is_given_to():
     def read_all(blocks):
         for each in blocks:
             told.append(each)
-            yield read_block(each)
+            yield read_block(b"".join(each.parts), each.first)
 
-    with changed(BLOCK=100):
+    with changed(BLOCK=100, CHUNK=50):
         found = read_stream(io.BytesIO(lines(20)), Reading(), read_all)
     assert len(told) > 5
     assert told[0].first == 1
-    assert b"".join(each.block for each in told) == lines(20)
+    assert b"".join(b"".join(each.parts) for each in told) == lines(20)
     assert same(found, whole(lines(20)))
 
 
@@ -154,6 +154,7 @@ def limited(patch, most, block):
     for module in (stream, detect):
         patch.setattr(module, "MAX_DOCUMENT", most)
     patch.setattr(stream, "BLOCK", block)
+    patch.setattr(stream, "CHUNK", block)
 
 
 @pytest.mark.parametrize("block", [10, 100, 199])
@@ -192,7 +193,7 @@ def test_a_line_without_end_is_not_kept_in_memory(monkeypatch):
 
 
 def test_more_records_than_memory_has_room_for_leave_the_file_to_be_covered_by_its_bytes():
-    with changed(MOST_RECORDS=30, BLOCK=100):
+    with changed(MOST_RECORDS=30, BLOCK=100, CHUNK=50):
         assert len(joined(whole(lines(30))).names) == 30
         for data in (lines(31), lines(500)):
             remark = "it has more than 30 records"
@@ -431,7 +432,7 @@ def test_where_nothing_is_like_it_the_file_itself_is_compared():
 
 
 def test_a_block_knows_the_number_of_its_first_line():
-    assert read_block(Lines(lines(2), 41)).names == [b"41", b"42"]
+    assert read_block(lines(2), 41).names == [b"41", b"42"]
 
 
 def test_this_file_s_own_gzip_is_what_zlib_reads():
