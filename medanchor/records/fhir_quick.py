@@ -40,7 +40,8 @@ class Parser:
     def parse(self, data: bytes) -> tuple[Json, bool]:
         """Return the tree of the JSON document `data`, and whether RFC 8785 is known to write its numbers as it does.
 
-        Raises MalformedRecordError as `fhir_json.parse` does.
+        Instead of a number of which that is known the tree may hold what orjson writes by itself. Raises
+        MalformedRecordError as `fhir_json.parse` does.
         """
         check_values(data)
         return self.quick(data) or (parse(data), False)
@@ -61,21 +62,26 @@ class Parser:
             return None
         return tree, self._canonical
 
-    def _number(self, text: str) -> Number:
-        number, canonical = _read_short(text) if len(text) <= _SHORT else _read(text)
-        if not canonical:
+    def _number(self, text: str) -> Number | orjson.Fragment:
+        number = _read_short(text) if len(text) <= _SHORT else _read(text)
+        if isinstance(number, Number):
             self._canonical = False
         return number
 
 
-def _read(text: str) -> tuple[Number, bool]:
-    """Return the number that is spelled so, and whether RFC 8785 is known to write it so. Raises ValueError."""
+def _read(text: str) -> Number | orjson.Fragment:
+    """Return the number that is spelled so, as what orjson writes by itself if RFC 8785 is known to write it so.
+
+    Raises ValueError.
+    """
     if len(text) > _LONGEST or not _DECIMAL.fullmatch(text):
         raise ValueError
-    return Number(text), text[-1] != "0" and len(text) <= _DIGITS + 1 and ".00000" not in text
+    if text[-1] == "0" or len(text) > _DIGITS + 1 or ".00000" in text:
+        return Number(text)
+    return orjson.Fragment(text)
 
 
 @lru_cache(maxsize=4096)
-def _read_short(text: str) -> tuple[Number, bool]:
+def _read_short(text: str) -> Number | orjson.Fragment:
     """Return what `_read` does; an export has the same few numbers again and again."""
     return _read(text)
