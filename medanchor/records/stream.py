@@ -203,8 +203,20 @@ def _chunks(file: _Hashed, form: Form) -> Iterator[bytes]:
     if form is Form.GZIP:
         from medanchor.records import archive
 
-        return archive.inflated(file)
+        return _joined(archive.inflated(file))
     return iter(lambda: file.read(CHUNK), b"")
+
+
+def _joined(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Return `blocks` joined to chunks: gzip can hold a byte in each of a million members."""
+    waiting = bytearray()
+    for block in blocks:
+        waiting += block
+        if len(waiting) >= CHUNK:
+            yield bytes(waiting)
+            waiting.clear()
+    if waiting:
+        yield bytes(waiting)
 
 
 def _cut(chunks: Iterable[bytes]) -> Iterator[Lines]:

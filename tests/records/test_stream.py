@@ -192,6 +192,24 @@ def test_a_line_without_end_is_not_kept_in_memory(monkeypatch):
     assert peak < 6 << 20
 
 
+def test_a_line_in_many_members_takes_the_memory_of_its_bytes(monkeypatch):
+    limited(monkeypatch, 1 << 20, 1 << 16)
+    member = gzip.compress(b"xy", mtime=0)
+    head = gzip.compress((PATIENT + b"\n") * 2, mtime=0)
+    packed = head + member * 60_000
+
+    def read_all(blocks):
+        return [read_block(b"".join(each.parts), each.first) for each in blocks]
+
+    file = io.BytesIO(packed)
+    tracemalloc.start()
+    found = read_stream(file, Reading(), read_all)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert joined(found).names == [b"1", b"2", b"3"]
+    assert peak < 3 << 20
+
+
 def test_more_records_than_memory_has_room_for_leave_the_file_to_be_covered_by_its_bytes():
     with changed(MOST_RECORDS=30, BLOCK=100, CHUNK=50):
         assert len(joined(whole(lines(30))).names) == 30
