@@ -40,8 +40,8 @@ class Parser:
     def parse(self, data: bytes) -> tuple[Json, bool]:
         """Return the tree of the JSON document `data`, and whether RFC 8785 is known to write its numbers as it does.
 
-        Instead of a number of which that is known the tree may hold what orjson writes by itself. Raises
-        MalformedRecordError as `fhir_json.parse` does.
+        The tree is for writing only: instead of a number of which that is known it may hold what orjson writes by
+        itself. Raises MalformedRecordError as `fhir_json.parse` does.
         """
         check_values(data)
         return self.quick(data) or (parse(data), False)

@@ -19,7 +19,7 @@ BLOCK = 2 << 20
 """Lines are read in blocks of about so many bytes."""
 
 CHUNK = 1 << 16
-"""The blocks are made of chunks so long: the processor's cache holds one while it is hashed, searched and copied."""
+"""Blocks are made of chunks about so long: the processor's cache holds one while it is hashed, searched and copied."""
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 """O_NONBLOCK: a file that became a named pipe meanwhile does not hang us; it is told by its kind."""
@@ -232,7 +232,7 @@ def _cut(chunks: Iterable[bytes]) -> Iterator[Lines]:
             begun += len(chunk)
         else:
             begun = len(chunk) - end
-            number += sum(1 for _ in io.BytesIO(chunk[:end]))  # five times as fast as bytes.count
+            number += sum(1 for _ in io.BytesIO(chunk[:end]))  # four times as fast as bytes.count, as lines are
         if end and size + end >= BLOCK:
             yield Lines([*waiting, chunk[:end]], first)
             first, size, waiting = number, begun, [chunk[end:]]

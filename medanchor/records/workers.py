@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 MOST_WORKERS = 8
 """More would wait for the disk, and each costs memory; `taskset` and containers may allow fewer."""
 
-SLOTS_EACH = 4
-"""For each process so many blocks are in the shared memory: one is being read, others are next or read already."""
+SLOTS_MORE = 6
+"""So many more blocks than there are processes are in the shared memory, next to be read or read already."""
 
 SLOT_BYTES = 9 << 18
 """Longer blocks (more than 2.25 MiB) go through a pipe."""
@@ -59,7 +59,8 @@ class Workers:
     ) -> Iterator[Result]:
         """Return what `work` makes of each of `blocks`, in order; only one such map at a time.
 
-        A block is some bytes, in parts to be joined, and a number. It is in shared memory until its result is there.
+        A block is some bytes, in parts to be joined, and a number. If it fits a slot it is in shared memory until its
+        result is there.
         """
         pool, slots = self._start(), self._slots
         if pool is None or slots is None:
@@ -71,7 +72,7 @@ class Workers:
         if not self._tried and sys.platform == "linux":  # fork is not safe everywhere; one process is right everywhere
             self._tried = True
             with suppress(OSError, RuntimeError):  # no memory, no pipe, no semaphore: go on alone
-                self._slots = _Slots(SLOTS_EACH * worker_count())
+                self._slots = _Slots(worker_count() + SLOTS_MORE)
                 self._pool = self._ending.enter_context(_pool(self._slots))
         return self._pool
 

@@ -24,14 +24,20 @@ def whole(parted):
     return [(b"".join(parts), number) for parts, number in parted]
 
 
-def slowly(block, number):
-    """Return what came in, read before and after a while in which others come and go."""
-    time.sleep(0.02 if number % 5 == 0 else 0)
-    return bytes(block), number
+def back(block, number):
+    return block, number
 
 
 @pytest.fixture
 def small_slots(monkeypatch):
+    """Slots of few bytes, and processes that come late to some of them."""
+    get = workers_module._Slots.get
+
+    def late(slots, at):
+        time.sleep(0.02 if isinstance(at, slice) and at.stop % 5 == 0 else 0)
+        return get(slots, at)
+
+    monkeypatch.setattr(workers_module._Slots, "get", late)
     monkeypatch.setattr(workers_module, "SLOT_BYTES", 300)
 
 
@@ -41,7 +47,7 @@ def test_blocks_of_all_lengths_come_out_in_order():
     assert 20 < longer < 150, "some of them go through the pipe"
     with Workers() as workers:
         for seed in range(3):
-            found = list(workers.map_blocks(slowly, blocks(200, 200, seed)))
+            found = list(workers.map_blocks(back, blocks(200, 200, seed)))
             assert found == whole(blocks(200, 200, seed))
 
 
@@ -62,14 +68,14 @@ def test_a_slot_is_not_filled_again_before_its_result_is_there(monkeypatch):
     monkeypatch.setattr(workers_module._Slots, "put", watched_put)
     monkeypatch.setattr(workers_module, "_result", watched_result)
     with Workers() as workers:
-        assert list(workers.map_blocks(slowly, blocks(100, 90))) == taken == whole(blocks(100, 90))
+        assert list(workers.map_blocks(back, blocks(100, 90))) == taken == whole(blocks(100, 90))
     assert filled == list(range(100))
 
 
 def deadly(block, number):
     if number == 17 and os.getpid() != int(os.environ["PARENT"]):
         os.kill(os.getpid(), signal.SIGKILL)
-    return slowly(block, number)
+    return back(block, number)
 
 
 @pytest.mark.usefixtures("small_slots")
@@ -82,10 +88,10 @@ def test_blocks_whose_process_was_killed_are_read_here(monkeypatch):
 @pytest.mark.usefixtures("small_slots")
 def test_what_is_left_of_a_map_that_was_given_up_does_not_reach_the_next():
     with Workers() as workers:
-        given_up = workers.map_blocks(slowly, blocks(100, 90))
+        given_up = workers.map_blocks(back, blocks(100, 90))
         assert next(given_up) == whole(blocks(1, 90))[0]
         given_up.close()
-        assert list(workers.map_blocks(slowly, blocks(100, 90, 1))) == whole(blocks(100, 90, 1))
+        assert list(workers.map_blocks(back, blocks(100, 90, 1))) == whole(blocks(100, 90, 1))
 
 
 def test_without_memory_to_share_one_process_does_it(monkeypatch):
@@ -94,6 +100,6 @@ def test_without_memory_to_share_one_process_does_it(monkeypatch):
 
     monkeypatch.setattr("mmap.mmap", fail)
     with Workers() as workers:
-        assert list(workers.map_blocks(slowly, blocks(9, 90))) == whole(blocks(9, 90))
+        assert list(workers.map_blocks(back, blocks(9, 90))) == whole(blocks(9, 90))
         assert set(workers.map(os.getpgid, [0], ahead=1)) == {os.getpgid(0)}
         assert workers._pool is None
