@@ -74,15 +74,18 @@ def test_a_slot_is_not_filled_again_before_its_result_is_there(monkeypatch):
 
 def deadly(block, number):
     if number == 17 and os.getpid() != int(os.environ["PARENT"]):
+        open(os.environ["KILLED"], "xb").close()
         os.kill(os.getpid(), signal.SIGKILL)
     return back(block, number)
 
 
 @pytest.mark.usefixtures("small_slots")
-def test_blocks_whose_process_was_killed_are_read_here(monkeypatch):
+def test_blocks_whose_process_was_killed_are_read_here(monkeypatch, tmp_path):
     monkeypatch.setenv("PARENT", str(os.getpid()))
+    monkeypatch.setenv("KILLED", str(tmp_path / "killed"))
     with Workers() as workers:
         assert list(workers.map_blocks(deadly, blocks(60, 90))) == whole(blocks(60, 90))
+    assert (tmp_path / "killed").exists()
 
 
 @pytest.mark.usefixtures("small_slots")
@@ -94,6 +97,17 @@ def test_what_is_left_of_a_map_that_was_given_up_does_not_reach_the_next():
         assert list(workers.map_blocks(back, blocks(100, 90, 1))) == whole(blocks(100, 90, 1))
 
 
+def whose(*_arguments):
+    return os.getpid()
+
+
+def test_blocks_are_read_by_other_processes():
+    with Workers() as workers:
+        pids = set(workers.map_blocks(whose, blocks(50, 90)))
+    assert pids
+    assert os.getpid() not in pids
+
+
 def test_without_memory_to_share_one_process_does_it(monkeypatch):
     def fail(*_arguments):
         raise OSError(12, "cannot allocate memory")
@@ -101,5 +115,4 @@ def test_without_memory_to_share_one_process_does_it(monkeypatch):
     monkeypatch.setattr("mmap.mmap", fail)
     with Workers() as workers:
         assert list(workers.map_blocks(back, blocks(9, 90))) == whole(blocks(9, 90))
-        assert set(workers.map(os.getpgid, [0], ahead=1)) == {os.getpgid(0)}
-        assert workers._pool is None
+        assert list(workers.map(whose, range(5), ahead=1)) == [os.getpid()] * 5
