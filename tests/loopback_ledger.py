@@ -14,9 +14,9 @@ from pathlib import Path
 from bitcoin.core import COutPoint, CTransaction, CTxIn, CTxInWitness, CTxOut, CTxWitness
 from bitcoin.core.script import CScript, CScriptWitness
 from bitcoin.core.serialize import SerializationError
+from standing_chain import StandingChain
 
 from medanchor.chain import blocks
-from medanchor.chain.embedded import EmbeddedChain
 from medanchor.core.commitment import anchor_script
 from medanchor.core.hashes import Hash, display, sha256d
 
@@ -91,7 +91,7 @@ class Ledger:
     """
 
     def __init__(self, directory: Path, *, min_rate: Decimal = Decimal("0.1")) -> None:
-        self.chain = EmbeddedChain(directory, now=lambda: int(time.time()), confirmations=1)
+        self.chain = StandingChain(directory)
         self.min_rate = min_rate
         self.best: list[Seen] = []
         self.known: dict[Hash, Seen] = {}

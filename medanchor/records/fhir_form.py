@@ -20,8 +20,6 @@ _MOST_ZEROS = 6
 _SHORT = 32
 """Longer numbers are not kept, so that nobody fills the memory with them."""
 
-_SORTED = orjson.OPT_SORT_KEYS
-
 _WIDE = re.compile(rb'[\xf0-\xf4](?:[^"\\]++|\\.)*+"(:?)')
 """A character of four bytes and the rest of the string that it stands in; the group is there after a key."""
 
@@ -33,7 +31,7 @@ class OutOfDomainError(ValueError):
 def lexical(tree: Json) -> bytes:
     """Return the lexical form of `tree`."""
     try:
-        return orjson.dumps(tree, default=as_written, option=_SORTED)
+        return orjson.dumps(tree, default=as_written, option=orjson.OPT_SORT_KEYS)
     except TypeError:  # more than 254 levels
         return _written(tree, numbers_as_doubles=False)
 
@@ -47,7 +45,7 @@ def numeric(tree: Json, form: bytes) -> bytes | None:
     if has_wide_keys(form):
         return None
     try:
-        return orjson.dumps(tree, default=_double, option=_SORTED)
+        return orjson.dumps(tree, default=_double, option=orjson.OPT_SORT_KEYS)
     except TypeError as error:  # from `_double`, or more than 254 levels
         if isinstance(error.__cause__, OutOfDomainError):
             return None

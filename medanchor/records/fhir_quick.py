@@ -25,8 +25,6 @@ _LONGEST = 300
 _SHORT = 32
 """Longer numbers are not kept, so that nobody fills the memory with them."""
 
-_STRICT = orjson.OPT_STRICT_INTEGER
-
 _SPACES = b" \t\r\n"
 
 
@@ -55,7 +53,7 @@ class Parser:
         self._canonical = True
         try:
             tree = self._decode(data)
-            form = orjson.dumps(tree, default=as_written, option=_STRICT)
+            form = orjson.dumps(tree, default=as_written, option=orjson.OPT_STRICT_INTEGER)
         except (ValueError, TypeError, RecursionError):
             return None
         if form != data and form.translate(None, _SPACES) != data.translate(None, _SPACES):

@@ -81,11 +81,11 @@ def _statement(absent: list[bool]) -> str:
         rows.append(f"SELECT number, {other} FROM record WHERE {which}")  # noqa: S608 - constants
     return f"""
         WITH RECURSIVE
-            tile(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM tile WHERE (number + 1) << {LEVEL} < :count),
-            place(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM place WHERE number + 1 < 1 << {LEVEL}),
+            high(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM high WHERE (number + 1) << {LEVEL} < :count),
+            low(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM low WHERE number + 1 < 1 << {LEVEL}),
             record(number) AS (
-                SELECT tile.number << {LEVEL} | place.number FROM tile CROSS JOIN place
-                WHERE (tile.number << {LEVEL} | place.number) < :count
+                SELECT high.number << {LEVEL} | low.number FROM high CROSS JOIN low
+                WHERE (high.number << {LEVEL} | low.number) < :count
             )
         INSERT OR IGNORE INTO digest
         SELECT prefix, :first + number FROM ({" UNION ALL ".join(rows)})

@@ -61,6 +61,7 @@ def apart(ledger, tmp_path):
     """Whoever calls it has the chain as it then is as another source, to go on by itself."""
 
     def copy():
+        ledger.chain.close()
         shutil.copytree(ledger.chain._directory, tmp_path / "two")
         return Other(EmbeddedChain(tmp_path / "two", now=lambda: int(time.time())))
 

@@ -22,6 +22,7 @@ def young(tmp_path_factory):
     directory = tmp_path_factory.mktemp("young")
     with LoopbackNode(directory) as node:
         node.ledger.mine(5)
+        node.ledger.chain.close()
     return directory / "chain"
 
 

@@ -176,6 +176,7 @@ def test_the_greatest_height_and_the_longest_line_are_read():
     assert parse_ots(ots(SHA256 * MAX_OPERATIONS + bitcoin(MAX_HEIGHT))).blocks[0].height == MAX_HEIGHT
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("data", VALID, ids=[path.stem for path in FILES])
 def test_every_cut_is_malformed(data):
     for length in range(len(data)):
@@ -216,6 +217,7 @@ DOUBLED = {"anchor-output-first.bin.ots": 8120, "block-of-six.bin.ots": 8968}
 """Makes "append" of a node that Bitcoin doubles, as the odd last one, a "prepend": the same bytes either way."""
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_no_flipped_bit_is_verified_but_one_that_changes_nothing(path):
     """All bits of one file, a sample of the others, the same at every run."""

@@ -3,9 +3,11 @@
 import base64
 import os
 import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from vaulted import another_signer, in_hand, numbered, put
 
@@ -53,12 +55,10 @@ def folder_of(names, *, contents):
     ),
     now=st.dictionaries(st.sampled_from("abcdefg"), st.integers(0, 3), min_size=1),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_run_says_what_a_look_at_each_record_says(template, tmp_path_factory, versions, now):
+@settings(max_examples=60, deadline=None)
+def test_a_run_says_what_a_look_at_each_record_says(template, versions, now):
     """Whatever was stamped in whatever order, with and without the short way."""
-    vault = tmp_path_factory.mktemp("runs") / "vault"
-    shutil.copytree(template, vault)
-    with Store(vault) as store:
+    with TemporaryDirectory() as folder, Store(shutil.copytree(template, Path(folder, "vault"))) as store:
         for version in versions:
             put(store, in_hand({name.encode(): b"%d" % content for name, content in version.items()}))
         hand = [in_hand({name.encode(): b"%d" % now[name] for name in sorted(now)})]

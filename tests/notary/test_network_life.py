@@ -21,7 +21,9 @@ from medanchor.vault.store import Store
 def young(tmp_path_factory):
     """A chain with some coins that are mature."""
     directory = tmp_path_factory.mktemp("young") / "chain"
-    Ledger(directory).mine(12)
+    ledger = Ledger(directory)
+    ledger.mine(12)
+    ledger.chain.close()
     return directory
 
 

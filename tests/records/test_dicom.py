@@ -119,6 +119,7 @@ WAYS = {
 }
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", READABLE)
 def test_every_lossless_encoding_of_every_file_is_the_same_content(name):
     data = content(name)
@@ -151,6 +152,7 @@ def rewritten(data, syntax, *, decoded):
         return out.getvalue()
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("decoded", [False, True], ids=["as it is", "decoded"])
 @pytest.mark.parametrize("name", READABLE)
 def test_what_pydicom_saves_again_is_the_same_content(name, decoded):

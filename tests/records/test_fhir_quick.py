@@ -71,6 +71,7 @@ def members(inner, colon):
     return st.lists(st.tuples(strings, inner), max_size=4).map(lambda drawn: [f"{k}{colon}{v}" for k, v in drawn])
 
 
+@pytest.mark.untraced
 @relaxed
 @given(data=styles.flatmap(documents))
 def test_both_ways_give_the_same_digests(data, monkeypatch):

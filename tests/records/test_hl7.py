@@ -235,6 +235,7 @@ def test_two_messages_are_the_same_as_the_textbook_reads_them(one, other):
     assert (read[0][0] == read[1][0]) == (read[0][1] == read[1][1])
 
 
+@pytest.mark.untraced
 def test_random_changes_show_unless_the_textbook_calls_them_none():
     choice = random.Random(4)  # noqa: S311 - a test's choice
     counts = Counter()

@@ -82,6 +82,7 @@ def test_a_long_text_has_the_same_form():
 # -- the same content -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("rewrite", REWRITTEN.values(), ids=REWRITTEN)
 def test_a_document_written_anew_is_the_same(document, rewrite):
     anew = rewrite(document)
