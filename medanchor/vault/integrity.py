@@ -5,6 +5,7 @@ What the ledger's tree and a block bind is not looked at here: that is evidence,
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 
 from medanchor.core.merkle import appended_nodes, leaf_hash
 from medanchor.vault.bundles import database_tiles
@@ -47,9 +48,9 @@ def _schema(database: sqlite3.Connection) -> list[tuple[str, str, str]]:
 
 def _expected_schema(version: int) -> list[tuple[str, str, str]]:
     """Return the tables of a vault of `version`: one that cannot be written may be older than this program."""
-    fresh = sqlite3.connect(":memory:", isolation_level=None)
-    apply_migrations(fresh, version)
-    return _schema(fresh)
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        apply_migrations(fresh, version)
+        return _schema(fresh)
 
 
 def _check_seals(database: sqlite3.Connection, table: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -49,13 +49,12 @@ class Store:
             for name in (DATABASE, LOCK):
                 os.close(os.open(directory / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, private.FILE_MODE))
                 (directory / name).chmod(private.FILE_MODE)  # the umask may have taken bits away
-            database = connect(directory)
-            apply_migrations(database)
-            database.execute("BEGIN IMMEDIATE")
-            values = (1, origin, network.value)
-            database.execute("INSERT INTO vault VALUES (?, ?, ?, ?)", (*values, seal("vault", *values)))
-            database.execute("COMMIT")
-            database.close()
+            with closing(connect(directory)) as database:
+                apply_migrations(database)
+                database.execute("BEGIN IMMEDIATE")
+                values = (1, origin, network.value)
+                database.execute("INSERT INTO vault VALUES (?, ?, ?, ?)", (*values, seal("vault", *values)))
+                database.execute("COMMIT")
 
     def __enter__(self) -> Self:
         return self
@@ -198,10 +197,14 @@ def connect(directory: Path, *, read_only: bool = False) -> sqlite3.Connection:
     with database_errors(directory):
         uri = f"file:{_uri_path(path)}?mode={mode}"
         database = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
-        if mode == "rw":
-            database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-        database.execute("PRAGMA secure_delete = ON")
+        try:
+            if mode == "rw":
+                database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = FULL")
+            database.execute("PRAGMA secure_delete = ON")
+        except BaseException:
+            database.close()
+            raise
         return database
 
 

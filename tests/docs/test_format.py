@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -140,10 +141,10 @@ def test_the_limits_of_proof_of_work_are_the_code_s(network):
 
 
 def test_the_tables_of_the_vault_are_the_schema_s():
-    database = sqlite3.connect(":memory:", isolation_level=None)
-    apply_migrations(database)
-    tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    schema = {table: [row[1] for row in database.execute(f"PRAGMA table_info({table})")] for table in tables}
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
+        apply_migrations(database)
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        schema = {table: [row[1] for row in database.execute(f"PRAGMA table_info({table})")] for table in tables}
     found = re.findall(r"^\| `(\w+)` \| ([a-z_, ]+) \| ", section(10), re.MULTILINE)
     assert {table: columns.split(", ") for table, columns in found} == schema
 

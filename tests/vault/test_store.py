@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 
 import pytest
 from vaulted import in_hand, make_vault, numbered, put
@@ -96,7 +97,8 @@ def test_another_programs_database_is_left_alone(tmp_path):
     (tmp_path / DATABASE).chmod(0o600)
     with pytest.raises(VaultError, match="is not a vault"):
         Store(tmp_path)
-    assert [row[0] for row in raw_database(tmp_path).execute("SELECT name FROM sqlite_master")] == ["vault"]
+    with closing(raw_database(tmp_path)) as database:
+        assert [row[0] for row in database.execute("SELECT name FROM sqlite_master")] == ["vault"]
 
 
 def test_a_vault_is_never_made_over_another(vault):
@@ -117,7 +119,8 @@ def test_a_vault_is_never_made_over_another(vault):
     ],
 )
 def test_a_vault_without_its_identity_is_damaged(vault, statement, told):
-    raw_database(vault).execute(statement)
+    with closing(raw_database(vault)) as database:
+        database.execute(statement)
     with pytest.raises(VaultError, match=told):
         Store(vault)
 
